@@ -1,0 +1,1 @@
+"""The model: sounds in, species out. Knows nothing of studies, Ray or Optuna."""

@@ -1,0 +1,220 @@
+"""Every knob: its name, default, unit, limits and source; grouped by the stage that reads it.
+
+The defaults are the diary's settings (the 5th-place team's page of 2021-02-03), so `Hyperparameters()`
+is the documented baseline. Nothing else in the project lists, defaults or checks a knob.
+A stage's name is made from the groups that it reads (`READS`), so a knob's group decides what is
+made again when the knob changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
+from pydantic.dataclasses import dataclass
+
+_frozen = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+MixupSite = Literal["none", "input", "stage3", "stage4"]
+LabelRule = Literal["convex", "union", "diary"]
+
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+
+
+@dataclass(frozen=True, config=_frozen)
+class Frontend:
+    """Audio to log-mel. What stands here names the spectrogram cache."""
+
+    sample_rate_hz: Annotated[int, Field(ge=4000, le=192_000)] = 32_000  # diary
+    n_fft: Annotated[int, Field(ge=64)] = 2048  # 64 ms at 32 kHz; assumption, the diary does not say
+    hop_length: Count = 512  # 62.5 frames a second; diary
+    n_mels: Annotated[int, Field(ge=4, le=512)] = 128  # diary
+    f_min_hz: NonNegative = 0.0  # assumption
+    f_max_hz: Positive = 16_000.0  # half the rate; assumption
+    range_db: Annotated[float, Field(gt=0, le=200)] = 100.0  # kept below a recording's loudest cell
+
+    @property
+    def frames_per_s(self) -> float:
+        """Frames in one second."""
+        return self.sample_rate_hz / self.hop_length
+
+    @model_validator(mode="after")
+    def _bands(self) -> Frontend:
+        if not self.f_min_hz < self.f_max_hz <= self.sample_rate_hz / 2:
+            raise ValueError(
+                "0 <= f_min_hz < f_max_hz <= sample_rate_hz / 2 must hold, but got "
+                f"f_min_hz={self.f_min_hz:g}, f_max_hz={self.f_max_hz:g}, sample_rate_hz={self.sample_rate_hz}"
+            )
+        return self
+
+
+@dataclass(frozen=True, config=_frozen)
+class Windows:
+    """Log-mel to labelled training windows."""
+
+    normalise: Literal["recording", "band_median"] = "recording"  # diary; band_median: notes of 2026
+    window_frames: Annotated[int, Field(ge=32)] = 512  # 8.19 s; diary
+    overlap_frames: Natural = 49  # 8 windows cover 60 s; diary
+    box_overlap: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5  # see labels.py for the rule; assumption
+
+    @model_validator(mode="after")
+    def _overlap(self) -> Windows:
+        if self.overlap_frames >= self.window_frames:
+            raise ValueError(
+                "overlap_frames < window_frames must hold, but got "
+                f"overlap_frames={self.overlap_frames}, window_frames={self.window_frames}"
+            )
+        return self
+
+
+@dataclass(frozen=True, config=_frozen)
+class Network:
+    """RFCXNet."""
+
+    backbone: str = "resnet18"  # any timm `features_only` backbone; diary
+    pretrained: str = "hub"  # "hub", "none", or the path of a weight file
+    pooling: Literal["attention", "mean"] = "attention"  # over time; diary
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # before the head; diary has none
+
+
+@dataclass(frozen=True, config=_frozen)
+class Augment:
+    """SpecAugment-like masks, drawn per window, in every stage."""
+
+    time_mask_frames: Natural = 40  # longest time mask; diary
+    mel_mask_mels: Natural = 30  # widest mel mask; diary
+    mask_probability: Fraction = 0.5  # of each of the two; diary
+    gain_db: NonNegative = 0.0  # a window is shifted by a uniform draw within +- this; diary has none
+    time_shift: bool = False  # training windows start anywhere instead of on the grid; diary has none
+
+
+@dataclass(frozen=True, config=_frozen)
+class Stage1:
+    """Crops around confirmed calls, every unknown cell taken as absent."""
+
+    epochs: Natural = 50
+    learning_rate: Positive = 1e-3
+    cosine_epochs: Count = 10  # T_max of the cosine, stepped per batch
+    batch_crops: Count = 64
+    crop: Literal["event", "random"] = "event"
+    jitter_frames: tuple[Natural, ...] = (0, 32, 64, 128, 256)  # event crops move by one of these, either way
+    fp_recordings: Natural = 30  # drawn anew each epoch, all-zero targets
+    pseudo_threshold: Fraction = 1.0  # framewise labels of the model itself above this; 1 switches them off
+    mixup_site: MixupSite = "none"
+    mixup_alpha: Positive = 0.1
+    weight_decay: NonNegative = 0.0
+
+
+@dataclass(frozen=True, config=_frozen)
+class Stage2:
+    """All windows of TP and FP recordings, loss on labelled cells only. Its models are the teachers."""
+
+    epochs: Natural = 5
+    learning_rate: Positive = 3e-4
+    cosine_epochs: Count = 5
+    batch_recordings: Count = 32
+    accumulate: Count = 1  # optimiser steps once in this many batches
+    mixup_site: MixupSite = "none"
+    mixup_alpha: Positive = 0.1
+    label_rule: LabelRule = "convex"
+    focal_gamma: NonNegative = 0.0
+    positive_weight_decay: bool = False
+    weight_decay: NonNegative = 0.0
+
+
+@dataclass(frozen=True, config=_frozen)
+class Stage3:
+    """As stage 2, with the teachers' pseudo-labels and mixup. The mission's four knobs stand here."""
+
+    epochs: Count = 5
+    learning_rate: Positive = 3e-4
+    cosine_epochs: Count = 5
+    batch_recordings: Count = 32
+    accumulate: Count = 1
+    mixup_site: MixupSite = "input"
+    mixup_alpha: Positive = 0.1  # of Beta(alpha, alpha); diary
+    label_rule: LabelRule = "convex"
+    focal_gamma: NonNegative = 2.0  # diary
+    positive_weight_decay: bool = False
+    weight_decay: NonNegative = 0.0
+    pseudo_threshold: Fraction = 0.9  # diary; 1 switches pseudo-labels off
+    pseudo_weight: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # loss weight of a pseudo-positive
+    teachers: Count = 5  # stage-2 models a student's fold; none has seen that fold
+    votes: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6  # of the teachers; the diary's 3 of 5
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # of averaged weights; 0 takes the last epoch's
+
+
+@dataclass(frozen=True, config=_frozen)
+class Ruler:
+    """The fixed grid on which every trial is scored. May be fixed in a space, never searched."""
+
+    window_s: Positive = 8.192
+    hop_s: Positive = 4.096
+    min_box_s: NonNegative = 1.0  # a box is widened to at least this
+
+
+@dataclass(frozen=True, config=_frozen)
+class Hyperparameters:
+    """The knobs of one trial. Validated on construction; frozen and hashable ever after."""
+
+    frontend: Frontend = Field(default_factory=Frontend)
+    windows: Windows = Field(default_factory=Windows)
+    network: Network = Field(default_factory=Network)
+    augment: Augment = Field(default_factory=Augment)
+    stage1: Stage1 = Field(default_factory=Stage1)
+    stage2: Stage2 = Field(default_factory=Stage2)
+    stage3: Stage3 = Field(default_factory=Stage3)
+    ruler: Ruler = Field(default_factory=Ruler)
+
+
+READS: Final[dict[str, tuple[str, ...]]] = {
+    "stage1": ("frontend", "windows", "network", "augment", "stage1"),
+    "stage2": ("stage2",),  # and all that stage 1 reads, through the stage before it
+    "stage3": ("stage3", "ruler"),  # and all that stages 1 and 2 read
+}
+"""The groups that each stage reads itself; what it reads through its parents is in their names."""
+
+UNSEARCHABLE: Final = ("ruler",)
+"""Groups that a space may fix but not search: the ruler does not move."""
+
+_adapter: Final = TypeAdapter(Hyperparameters)
+
+
+def knobs() -> dict[str, Any]:
+    """Every knob as `group.name` with its default."""
+    return flatten(Hyperparameters())
+
+
+def flatten(hyperparameters: Hyperparameters) -> dict[str, Any]:
+    """`{"stage3.mixup_site": "input", ...}`, in the order of declaration; tuples become lists."""
+    nested = asdict(hyperparameters)  # type: ignore[call-overload]
+    return {
+        f"{group}.{name}": list(value) if isinstance(value, tuple) else value
+        for group, members in nested.items()
+        for name, value in members.items()
+    }
+
+
+def build(values: dict[str, Any]) -> Hyperparameters:
+    """Hyperparameters from `group.name` keys; knobs that are not named keep their defaults.
+
+    Raises:
+        pydantic.ValidationError: a knob is unknown, of the wrong type or outside its limits; `loc` says which.
+    """
+    nested: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        group, _, name = key.partition(".")
+        nested.setdefault(group, {})[name] = value
+    return _adapter.validate_python(nested)
+
+
+def group_of(hyperparameters: Hyperparameters, stage: str) -> dict[str, dict[str, Any]]:
+    """What `stage` reads itself, as plain JSON values: the knobs' share of its name."""
+    wanted = READS[stage]
+    nested = _adapter.dump_python(hyperparameters, mode="json")
+    return {group.name: nested[group.name] for group in fields(Hyperparameters) if group.name in wanted}  # type: ignore[arg-type]

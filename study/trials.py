@@ -1,0 +1,202 @@
+"""Trials and the ledger: the study's truth, one JSON event a line. Standard library only.
+
+`trials.jsonl` is append-only and written by the driver alone. A last line cut off by a crash is normal:
+it is dropped, and cut away before the next event is written. A damaged line elsewhere is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+VERSION = 1
+State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAILED", "STOPPED"]
+Origin = Literal["baseline", "search", "confirm"]
+
+
+class LedgerError(ValueError):
+    """The ledger is damaged in the middle, or of a version this program does not know."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of all folds. `step` counts from 1 within the trial; `metrics` hold floats only."""
+
+    stage: int
+    cycle: int
+    epoch: int
+    step: int
+    reused: bool
+    metrics: Mapping[str, float]
+    time: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial as the ledger tells it. A trial without an ended event is RUNNING."""
+
+    number: int
+    origin: Origin
+    replicate: int
+    seed: int
+    config: Mapping[str, Any]
+    proposal: Mapping[str, Any]
+    attempt: int
+    started: float
+    epochs: tuple[EpochRecord, ...] = ()
+    state: State = "RUNNING"
+    score: float | None = None
+    reason: str = ""
+    scores: str | None = None
+    ended: float | None = None
+    name: str = ""
+
+    @property
+    def step(self) -> int:
+        """Epochs on record."""
+        return self.epochs[-1].step if self.epochs else 0
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The last epoch's metrics; empty before the first epoch."""
+        return self.epochs[-1].metrics if self.epochs else {}
+
+
+@dataclass
+class Ledger:
+    """The file `trials.jsonl`, open for appending. One writer at a time: the driver."""
+
+    path: Path
+    _file: Any = field(default=None, repr=False)
+
+    def append(self, event: Literal["started", "epoch", "ended"], trial: int, **facts: Any) -> dict[str, Any]:
+        """Write one event, durably (fsync), and return it.
+
+        Raises:
+            ValueError: a fact is not JSON (NaN and infinities are written as null).
+            OSError: the disk is full or gone.
+        """
+        line = {"v": VERSION, "event": event, "trial": trial, "time": time.time(), **_finite(facts)}
+        if self._file is None:
+            heal(self.path)
+            self._file = self.path.open("a", encoding="utf-8")
+        self._file.write(json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return line
+
+    def close(self) -> None:
+        """Close the file; a later `append` opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def heal(path: Path) -> bool:
+    """Cut away a last line that a crash left unfinished. Returns whether there was one."""
+    if not path.exists():
+        return False
+    data = path.read_bytes()
+    if not data or data.endswith(b"\n"):
+        return False
+    with path.open("r+b") as file:
+        file.truncate(data.rfind(b"\n") + 1)
+    return True
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """All whole events in order. An unfinished last line is left out.
+
+    Raises:
+        LedgerError: a line that is not the last one is damaged, or has another version.
+    """
+    if not path.exists():
+        return []
+    *whole, _unfinished = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    events = []
+    for number, line in enumerate(whole, start=1):
+        try:
+            event = json.loads(line)
+            version = event["v"]
+        except (ValueError, KeyError, TypeError):
+            raise LedgerError(
+                f"{path}, line {number}: not a ledger event: {line[:60]!r}. Restore the file from a copy, "
+                "or delete this line if you know what it said."
+            ) from None
+        if version != VERSION:
+            raise LedgerError(f"{path}, line {number}: version {version}, but this program reads version {VERSION}.")
+        events.append(event)
+    return events
+
+
+def read_trials(path: Path) -> list[Trial]:
+    """The trials of a ledger file, by number."""
+    return fold(read_events(path))
+
+
+def fold(events: Iterable[Mapping[str, Any]]) -> list[Trial]:
+    """Events in order → trials by number. A second `started` raises `attempt` and keeps the epochs."""
+    trials: dict[int, Trial] = {}
+    for event in events:
+        number = event["trial"]
+        if event["event"] == "started":
+            trials[number] = _started(trials.get(number), event)
+        elif event["event"] == "epoch":
+            trials[number] = _with_epoch(trials[number], event)
+        else:
+            trials[number] = replace(
+                trials[number],
+                state=event["state"],
+                score=event.get("score"),
+                reason=event.get("reason", ""),
+                scores=event.get("scores"),
+                ended=event["time"],
+            )
+    return [trials[number] for number in sorted(trials)]
+
+
+def _started(known: Trial | None, event: Mapping[str, Any]) -> Trial:
+    if known is not None:
+        return replace(known, attempt=event["attempt"], state="RUNNING", ended=None)
+    return Trial(
+        number=event["trial"],
+        origin=event["origin"],
+        replicate=event["replicate"],
+        seed=event["seed"],
+        config=event["config"],
+        proposal=event.get("proposal", {}),
+        attempt=event["attempt"],
+        started=event["time"],
+        name=event.get("name", f"{event['trial']:04d}"),
+    )
+
+
+def _with_epoch(trial: Trial, event: Mapping[str, Any]) -> Trial:
+    record = EpochRecord(
+        stage=event["stage"],
+        cycle=event["cycle"],
+        epoch=event["epoch"],
+        step=event["step"],
+        reused=event["reused"],
+        metrics={name: math.nan if value is None else value for name, value in event["metrics"].items()},
+        time=event["time"],
+    )
+    if record.step <= trial.step:  # written again from a state that was ahead of its event
+        return trial
+    return replace(trial, epochs=(*trial.epochs, record))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(member) for member in value]
+    return value
