@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
-_frozen = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+_strict: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 MixupSite = Literal["none", "input", "stage3", "stage4"]
 LabelRule = Literal["convex", "union", "diary"]
@@ -26,7 +26,7 @@ Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 
 
-@dataclass(frozen=True, config=_frozen)
+@dataclass(frozen=True, config=_strict)
 class Frontend:
     """Audio to log-mel. What stands here names the spectrogram cache."""
 
@@ -53,7 +53,7 @@ class Frontend:
         return self
 
 
-@dataclass(frozen=True, config=_frozen)
+@dataclass(frozen=True, config=_strict)
 class Windows:
     """Log-mel to labelled training windows."""
 
@@ -72,7 +72,7 @@ class Windows:
         return self
 
 
-@dataclass(frozen=True, config=_frozen)
+@dataclass(frozen=True, config=_strict)
 class Network:
     """RFCXNet."""
 
@@ -82,7 +82,7 @@ class Network:
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # before the head; diary has none
 
 
-@dataclass(frozen=True, config=_frozen)
+@dataclass(frozen=True, config=_strict)
 class Augment:
     """SpecAugment-like masks, drawn per window, in every stage."""
 
@@ -93,7 +93,7 @@ class Augment:
     time_shift: bool = False  # training windows start anywhere instead of on the grid; diary has none
 
 
-@dataclass(frozen=True, config=_frozen)
+@dataclass(frozen=True, config=_strict)
 class Stage1:
     """Crops around confirmed calls, every unknown cell taken as absent."""
 
@@ -110,7 +110,7 @@ class Stage1:
     weight_decay: NonNegative = 0.0
 
 
-@dataclass(frozen=True, config=_frozen)
+@dataclass(frozen=True, config=_strict)
 class Stage2:
     """All windows of TP and FP recordings, loss on labelled cells only. Its models are the teachers."""
 
@@ -127,7 +127,7 @@ class Stage2:
     weight_decay: NonNegative = 0.0
 
 
-@dataclass(frozen=True, config=_frozen)
+@dataclass(frozen=True, config=_strict)
 class Stage3:
     """As stage 2, with the teachers' pseudo-labels and mixup. The mission's four knobs stand here."""
 
@@ -149,7 +149,7 @@ class Stage3:
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # of averaged weights; 0 takes the last epoch's
 
 
-@dataclass(frozen=True, config=_frozen)
+@dataclass(frozen=True, config=_strict)
 class Ruler:
     """The fixed grid on which every trial is scored. May be fixed in a space, never searched."""
 
@@ -158,7 +158,7 @@ class Ruler:
     min_box_s: NonNegative = 1.0  # a box is widened to at least this
 
 
-@dataclass(frozen=True, config=_frozen)
+@dataclass(frozen=True, config=_strict)
 class Hyperparameters:
     """The knobs of one trial. Validated on construction; frozen and hashable ever after."""
 
