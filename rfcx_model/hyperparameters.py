@@ -192,7 +192,7 @@ def knobs() -> dict[str, Any]:
 
 def flatten(hyperparameters: Hyperparameters) -> dict[str, Any]:
     """`{"stage3.mixup_site": "input", ...}`, in the order of declaration; tuples become lists."""
-    nested = asdict(hyperparameters)  # type: ignore[call-overload]
+    nested = asdict(hyperparameters)
     return {
         f"{group}.{name}": list(value) if isinstance(value, tuple) else value
         for group, members in nested.items()
@@ -217,4 +217,4 @@ def group_of(hyperparameters: Hyperparameters, stage: str) -> dict[str, dict[str
     """What `stage` reads itself, as plain JSON values: the knobs' share of its name."""
     wanted = READS[stage]
     nested = _adapter.dump_python(hyperparameters, mode="json")
-    return {group.name: nested[group.name] for group in fields(Hyperparameters) if group.name in wanted}  # type: ignore[arg-type]
+    return {group.name: nested[group.name] for group in fields(Hyperparameters) if group.name in wanted}
