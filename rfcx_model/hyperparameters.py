@@ -90,7 +90,6 @@ class Augment:
     mel_mask_mels: Natural = 30  # widest mel mask; diary
     mask_probability: Fraction = 0.5  # of each of the two; diary
     gain_db: NonNegative = 0.0  # a window is shifted by a uniform draw within +- this; diary has none
-    time_shift: bool = False  # training windows start anywhere instead of on the grid; diary has none
 
 
 @dataclass(frozen=True, config=_strict)

@@ -1,0 +1,103 @@
+"""Windows × species: positive, negative, unknown, pseudo.
+
+**The rule.** A box labels a window when at least `box_overlap` (½ by default) of the box, or of the window if that is
+shorter, lies inside it. So a short call counts where most of it is heard, and a call longer than a window counts
+where it fills most of the window. A cell that both a TP and an FP box label is positive: one confirmed call is
+enough. A cell that no box labels is unknown, not absent.
+
+Windows lie on a grid: `step = window − overlap` frames apart from frame 0, as many as are needed to cover the
+recording, the last one hanging over the end into padding (60 s at 62.5 frames/s, 512 frames, overlap 49: 8).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Listed calls in frames of the spectrogram."""
+
+    recording: Indices  # (box,)
+    species: Indices  # (box,)
+    start: NDArray[np.float64]  # (box,) frames
+    end: NDArray[np.float64]  # (box,) frames
+    positive: NDArray[np.bool_]  # (box,)
+
+
+@dataclass(frozen=True, eq=False)
+class WindowLabels:
+    """Windows and their labels as loss weights; 0 and 0 is unknown."""
+
+    recording: Indices  # (window,)
+    start: Indices  # (window,) frames
+    positive: Floats  # (window, species)
+    negative: Floats  # (window, species)
+
+
+def grid(n_frames: int, window_frames: int, step_frames: int) -> Indices:
+    """Starts of the windows that cover `n_frames`, (window,) frames."""
+    count = max(0, math.ceil((n_frames - window_frames) / step_frames)) + 1
+    return np.arange(count, dtype=np.int64) * step_frames
+
+
+def overlaps(
+    start: NDArray[np.float64], end: NDArray[np.float64], window_start: Indices, window_frames: int
+) -> NDArray[np.float64]:
+    """Share of the shorter of box and window that lies in both, (box,) or broadcast, 0..1."""
+    inside = np.minimum(end, window_start + window_frames) - np.maximum(start, window_start)
+    return np.asarray(np.clip(inside, 0, None) / np.maximum(np.minimum(end - start, window_frames), 1e-9))
+
+
+def window_labels(
+    boxes: Boxes,
+    recording: Indices,
+    start: Indices,
+    *,
+    window_frames: int,
+    box_overlap: float,
+    n_species: int,
+) -> WindowLabels:
+    """Label windows (given by recording and start) by the rule above."""
+    positive = np.zeros((len(recording), n_species), dtype=np.float32)
+    negative = np.zeros_like(positive)
+    order = np.argsort(recording, kind="stable")
+    first = np.searchsorted(recording[order], boxes.recording, "left")
+    last = np.searchsorted(recording[order], boxes.recording, "right")
+    counts = last - first
+    box = np.repeat(np.arange(len(first)), counts)  # every (box, window of its recording) pair
+    window = order[np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())]
+    hit = overlaps(boxes.start[box], boxes.end[box], start[window], window_frames) >= box_overlap
+    box, window = box[hit], window[hit]
+    target = np.where(boxes.positive[box], 0, 1)
+    for which, cells in enumerate((positive, negative)):
+        chosen = target == which
+        cells[window[chosen], boxes.species[box[chosen]]] = 1.0
+    negative[positive > 0] = 0.0
+    return WindowLabels(recording, start, positive, negative)
+
+
+def pseudo_positives(probabilities: Floats, *, threshold: float, votes: float) -> NDArray[np.bool_]:
+    """Cells that enough teachers call: more than `threshold` by at least the fraction `votes` of them.
+
+    Args:
+        probabilities: (teacher, window, species), clipwise; NaN means the teacher may not speak there
+        threshold: a probability; 1 switches pseudo-labels off
+        votes: 3 of 5 is 0.6
+    """
+    needed = math.ceil(votes * len(probabilities) - 1e-9)
+    return np.asarray((probabilities > threshold).sum(axis=0) >= max(needed, 1))
+
+
+def with_pseudo(labels: WindowLabels, pseudo: NDArray[np.bool_], weight: float) -> WindowLabels:
+    """Pseudo-positives of the given loss weight where the cell was unknown; known cells stay as they are."""
+    unknown = (labels.positive == 0) & (labels.negative == 0)
+    positive = np.where(unknown & pseudo, np.float32(weight), labels.positive)
+    return WindowLabels(labels.recording, labels.start, positive.astype(np.float32), labels.negative)

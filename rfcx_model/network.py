@@ -1,0 +1,152 @@
+"""RFCXNet: a timm backbone, mixup on the way through it, and an attention head over time.
+
+Notations
+    x    normalised log-mel            (batch, 1, frame, mel)
+    xa   class logit of a time cell    (batch, species, cell); one cell is 32 frames
+    xb   attention logit of a cell     (batch, species, cell)
+
+    clipwise = Σ_cell xa · softmax_cell(xb)   (trained on)         framewise = xa   (predicted with)
+
+The head is the diary's; it is the attention pooling of Kong et al. 2019 (arXiv:1903.00765) on logits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from rfcx_model.errors import InputError
+from rfcx_model.hyperparameters import Network
+from rfcx_model.mixup import Mix
+
+CELL_FRAMES: Final = 32
+"""Frames in a time cell: the stride of the last stage."""
+
+SITES: Final = {"stage3": 16, "stage4": 32}
+"""Feature sites by their reduction, which is how timm names stages alike in all backbones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Logits:
+    """What the network says of a batch of windows, float32."""
+
+    clipwise: Tensor  # (batch, species)
+    framewise: Tensor  # (batch, species, cell)
+
+
+class RFCXNet(nn.Module):
+    """The network. Build it with `build`, which seeds the weights and loads pretrained ones."""
+
+    def __init__(self, backbone: nn.Module, channels: int, n_species: int, network: Network) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.channels = channels
+        self.pooling = network.pooling
+        self.dropout = network.dropout
+        self.class_head = nn.Conv1d(channels, n_species, kernel_size=1, bias=False)
+        self.attention_head = nn.Conv1d(channels, n_species, kernel_size=1, bias=False)
+        self._mix: Mix | None = None
+        for site, module in _site_modules(backbone).items():
+            module.register_forward_hook(partial(self._pass, site))  # a partial is deep-copied with its network
+
+    def _pass(self, site: str, _module: nn.Module, _inputs: tuple[Tensor, ...], x: Tensor) -> Tensor:
+        return x if self._mix is None else self._mix.at(site, x)
+
+    def features(self, x: Tensor, mix: Mix | None = None) -> Tensor:
+        """The last stage's output (batch, channel, cell, mel cell), mixed at the site on the way.
+
+        A hook on the module that timm's `feature_info` names as the end of a stage hands its output to `mix.at`.
+        """
+        self._mix = mix
+        try:
+            x = self.backbone(x if mix is None else mix.at("input", x))[-1]
+        finally:
+            self._mix = None
+        return x if x.shape[1] == self.channels else x.permute(0, 3, 1, 2)
+
+    def forward(self, x: Tensor, mix: Mix | None = None, generator: torch.Generator | None = None) -> Logits:
+        """Logits of a batch (batch, 1, frame, mel); `generator` draws dropout and is needed for training with it."""
+        x = torch.relu(self.features(x, mix)).mean(dim=3)
+        if self.training and self.dropout > 0:
+            keep = torch.rand(x.shape, generator=generator).to(x.device) >= self.dropout
+            x = x * keep / (1.0 - self.dropout)
+        framewise = self.class_head(x).float()
+        if self.pooling == "mean":
+            return Logits(framewise.mean(dim=2), framewise)
+        attention = self.attention_head(x).float().softmax(dim=2)
+        return Logits((framewise * attention).sum(dim=2), framewise)
+
+
+def build(network: Network, n_species: int, seed: int, *, load_pretrained: bool = True) -> RFCXNet:
+    """A fresh network whose weights are a function of `seed` and of the pretrained weights, if any.
+
+    `load_pretrained=False` is for networks that get all their weights from a state.
+
+    Raises:
+        InputError: timm does not know the backbone, it has no stages 3 and 4, or its weights cannot be had.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = _backbone(network if load_pretrained else replace(network, pretrained="none"))
+        return RFCXNet(backbone, _info(backbone).channels()[-1], n_species, network)
+
+
+def _backbone(network: Network) -> nn.Module:
+    name = network.backbone
+    if not timm.is_model(name):
+        raise InputError(f"`network.backbone`: timm has no model {name!r}. `timm.list_models()` lists them.")
+    try:
+        stages = _info(timm.create_model(name, features_only=True, pretrained=False)).reduction()
+    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+        raise InputError(
+            f"`network.backbone`: {name} has no `features_only` form ({error}). Choose another."
+        ) from error
+    missing = [site for site, reduction in SITES.items() if reduction not in stages]
+    if missing:
+        raise InputError(
+            f"`network.backbone`: {name} has no {' and no '.join(missing)} (its reductions are {stages}, "
+            "16 and 32 are needed). Choose a backbone with stages, such as resnet18."
+        )
+    overlay = None
+    if network.pretrained not in ("hub", "none"):
+        if not Path(network.pretrained).is_file():
+            raise InputError(f"`network.pretrained`: 'hub', 'none' or a weight file, but got {network.pretrained!r}.")
+        overlay = {"file": network.pretrained}
+    try:
+        return timm.create_model(
+            name,
+            features_only=True,
+            in_chans=1,
+            out_indices=range(stages.index(32) + 1),
+            pretrained=network.pretrained != "none",
+            pretrained_cfg_overlay=overlay,
+        )
+    except Exception as error:
+        if network.pretrained == "none":
+            raise
+        raise InputError(
+            f"`network.pretrained`: the weights of {name} could not be loaded from {network.pretrained!r} "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}). "
+            'Set "network.pretrained" to a local weight file, or to "none".'
+        ) from error
+
+
+def _info(backbone: nn.Module) -> Any:
+    return backbone.feature_info  # timm's FeatureInfo, set on every `features_only` network
+
+
+def _site_modules(backbone: nn.Module) -> dict[str, nn.Module]:
+    """The module that ends each feature site; timm's flattened backbones write dots as underscores."""
+    info = _info(backbone)
+    names = dict(zip(info.reduction(), info.module_name(), strict=True))
+    modules = dict(backbone.named_modules())
+    return {
+        site: modules.get(names[reduction]) or modules[names[reduction].replace(".", "_")]
+        for site, reduction in SITES.items()
+    }

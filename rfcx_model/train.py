@@ -1,0 +1,297 @@
+"""The three stages of the recipe, as generators of epochs with all folds abreast.
+
+A stage is a pure function of its Task: every epoch's randomness comes from (seed, stage, fold, epoch), so a stage
+that is resumed from any epoch's State goes on exactly as if it had not been stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from rfcx_model import batches, network, predict
+from rfcx_model.augment import augment
+from rfcx_model.compute import Compute
+from rfcx_model.corpus import Corpus
+from rfcx_model.hyperparameters import Hyperparameters, Stage1, Stage2, Stage3
+from rfcx_model.labels import Floats, WindowLabels, pseudo_positives, with_pseudo
+from rfcx_model.losses import masked_loss
+from rfcx_model.metrics import OutOfFold, measure
+from rfcx_model.mixup import Labels, Mix, draw, mix_labels
+from rfcx_model.predict import Grid
+
+StageName = Literal["stage1", "stage2", "stage3"]
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One stage for some fold models, and all it starts from.
+
+    `folds` are the held-out folds, one model each; −1 holds nothing out. `starts` are the weights that each model
+    begins with (None: fresh or pretrained). `teachers` hold, for each model, what its teachers say:
+    (teacher, window, species), NaN where they may not speak.
+    """
+
+    hyperparameters: Hyperparameters
+    corpus: Corpus
+    compute: Compute
+    folds: tuple[int, ...]
+    seed: int
+    starts: tuple[Weights | None, ...]
+    teachers: tuple[Floats, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that a stage needs to go on after an epoch, as tensors and plain JSON facts."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+    def weights(self, model: int) -> dict[str, Tensor]:
+        """The weights of the model at this place in `Task.folds`: averaged ones where the stage averages."""
+        for kind in ("average", "net"):
+            prefix = f"{model}.{kind}."
+            found = {name.removeprefix(prefix): t for name, t in self.tensors.items() if name.startswith(prefix)}
+            if found:
+                return found
+        raise KeyError(f"the state holds no model {model}")
+
+
+@dataclass(frozen=True, eq=False)
+class Epoch:
+    """One epoch of all fold models of a stage.
+
+    `outputs` are arrays for others: stage 2's last epoch has `probabilities` (model, window, species), NaN in the
+    held-out fold; stage 3's every epoch `recording_scores`, `box_scores` and `folds` (see metrics.OutOfFold).
+    """
+
+    stage: int
+    cycle: int
+    epoch: int
+    train_loss: float
+    metrics: Mapping[str, float]
+    state: State
+    outputs: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class _Learner:
+    """One fold's network in training."""
+
+    fold: int
+    net: network.RFCXNet
+    optimiser: torch.optim.Adam
+    average: AveragedModel | None
+    labels: WindowLabels
+    training: np.ndarray  # (recording,) bool
+
+    @property
+    def judged(self) -> network.RFCXNet:
+        return self.net if self.average is None else cast(network.RFCXNet, self.average.module)
+
+
+def stage(name: StageName, task: Task, resume: State | None = None) -> Iterator[Epoch]:
+    """Train a stage, one epoch of every fold model at a time.
+
+    Args:
+        name: which stage
+        task: what to train, on what, from where
+        resume: the state of an epoch of the very same task; training goes on behind it
+
+    Yields:
+        The epochs that are still to be trained.
+    """
+    knobs = _knobs(task.hyperparameters, name)
+    learners = [_learner(name, task, index) for index in range(len(task.folds))]
+    done = 0
+    if resume is not None:
+        _restore(learners, resume)
+        done = int(resume.facts["epoch"])
+    for epoch in range(done + 1, knobs.epochs + 1):
+        losses = [_train_epoch(name, task, learner, epoch) for learner in learners]
+        outputs: dict[str, np.ndarray] = {}
+        metrics: dict[str, float] = {}
+        if name == "stage2" and epoch == knobs.epochs:
+            outputs["probabilities"] = np.stack([_teach(task, learner) for learner in learners])
+        if name == "stage3":
+            scored = _out_of_fold(task, learners)
+            metrics = measure(task.corpus.listed, scored, _pseudo_truth(learners, task.corpus))
+            outputs = {
+                "recording_scores": scored.recording_scores,
+                "box_scores": scored.box_scores,
+                "folds": scored.folds,
+            }
+        train_loss = float(np.mean(losses))
+        facts = {"stage": name, "cycle": 1, "epoch": epoch, "train_loss": train_loss, "metrics": metrics}
+        yield Epoch(int(name[-1]), 1, epoch, train_loss, metrics, _state(learners, facts), outputs)
+
+
+def _knobs(hyperparameters: Hyperparameters, name: StageName) -> Stage1 | Stage2 | Stage3:
+    return {"stage1": hyperparameters.stage1, "stage2": hyperparameters.stage2, "stage3": hyperparameters.stage3}[name]
+
+
+def _learner(name: StageName, task: Task, index: int) -> _Learner:
+    fold, start, knobs = task.folds[index], task.starts[index], _knobs(task.hyperparameters, name)
+    seed = batches.derive(task.seed, name, fold, "weights")
+    settings = task.hyperparameters.network
+    net = network.build(settings, task.corpus.n_species, seed, load_pretrained=start is None)
+    if start is not None:
+        net.load_state_dict(start)
+    net = net.to(task.compute.device, memory_format=task.compute.memory_format)  # type: ignore[call-overload]
+    average = None
+    if isinstance(knobs, Stage3) and knobs.ema_decay > 0:
+        average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(knobs.ema_decay), use_buffers=True)
+    labels = task.corpus.windows
+    if isinstance(knobs, Stage3) and task.teachers and knobs.pseudo_threshold < 1:
+        pseudo = pseudo_positives(task.teachers[index], threshold=knobs.pseudo_threshold, votes=knobs.votes)
+        labels = with_pseudo(labels, pseudo, knobs.pseudo_weight)
+    optimiser = torch.optim.Adam(net.parameters(), lr=knobs.learning_rate, weight_decay=knobs.weight_decay)
+    return _Learner(fold, net, optimiser, average, labels, task.corpus.folds != fold)
+
+
+def _train_epoch(name: StageName, task: Task, learner: _Learner, epoch: int) -> float:
+    """Train one model for one epoch and return its loss a unit of label weight, in nats."""
+    hyperparameters, corpus, compute = task.hyperparameters, task.corpus, task.compute
+    knobs = _knobs(hyperparameters, name)
+    draws = batches.streams(batches.derive(task.seed, name, learner.fold, epoch))
+    parts = list(_batches(knobs, task, learner, draws.order))
+    accumulate = 1 if isinstance(knobs, Stage1) else knobs.accumulate
+    learner.net.train()
+    loss_sum, weight_sum = torch.zeros((), device=compute.device), torch.zeros((), device=compute.device)
+    for index, part in enumerate(parts):
+        recording = torch.from_numpy(part.recording).to(compute.device)
+        x = corpus.sounds.inputs(recording, torch.from_numpy(part.start).to(compute.device), _length(task))
+        x = augment(x, hyperparameters.augment, corpus.sounds.units_per_db(recording), draws.augment)
+        mix = draw(knobs.mixup_site, knobs.mixup_alpha, len(part.start), draws.mix)
+        mix = Mix(mix.site, mix.lam, mix.partner.to(compute.device))
+        labels = Labels(*(torch.from_numpy(a).to(compute.device) for a in (part.positive, part.negative)))
+        labels = mix_labels(labels, mix, "convex" if isinstance(knobs, Stage1) else knobs.label_rule)
+        with compute.autocast():
+            logits = learner.net(x.contiguous(memory_format=compute.memory_format), mix, draws.dropout)
+        labels = _self_labelled(labels, logits, knobs)
+        loss = _loss(logits.clipwise, labels, knobs)
+        loss.backward()  # type: ignore[no-untyped-call]
+        loss_sum += loss.detach()
+        weight_sum += labels.positive.sum() + labels.negative.sum()
+        if (index + 1) % accumulate == 0 or index + 1 == len(parts):
+            _step(learner, cosine(knobs.learning_rate, epoch - 1 + index / len(parts), knobs.cosine_epochs))
+    return float(loss_sum / weight_sum.clamp(min=1e-9))
+
+
+def cosine(learning_rate: float, epochs_done: float, half_period_epochs: int) -> float:
+    """The diary's schedule: down to 0 in `half_period_epochs` and up again, stepped per batch."""
+    return 0.5 * learning_rate * (1.0 + math.cos(math.pi * epochs_done / half_period_epochs))
+
+
+def _length(task: Task) -> int:
+    return task.hyperparameters.windows.window_frames
+
+
+def _batches(
+    knobs: Stage1 | Stage2 | Stage3, task: Task, learner: _Learner, order: np.random.Generator
+) -> Iterator[WindowLabels]:
+    if isinstance(knobs, Stage1):
+        return batches.crops(task.corpus, learner.training, knobs, task.hyperparameters.windows, order)
+    return batches.recordings(learner.labels, learner.training, knobs.batch_recordings, order)
+
+
+def _loss(logits: Tensor, labels: Labels, knobs: Stage1 | Stage2 | Stage3) -> Tensor:
+    if isinstance(knobs, Stage1):
+        return masked_loss(logits, labels, focal_gamma=0.0, positive_weight_decay=False)
+    return masked_loss(logits, labels, focal_gamma=knobs.focal_gamma, positive_weight_decay=knobs.positive_weight_decay)
+
+
+def _self_labelled(labels: Labels, logits: network.Logits, knobs: Stage1 | Stage2 | Stage3) -> Labels:
+    """Stage 1's pseudo-labels made in training: what the model itself hears above the threshold is present."""
+    if not isinstance(knobs, Stage1) or knobs.pseudo_threshold >= 1:
+        return labels
+    heard = torch.sigmoid(logits.framewise.detach()).amax(dim=2) >= knobs.pseudo_threshold
+    return Labels(torch.where(heard, 1.0, labels.positive), torch.where(heard, 0.0, labels.negative))
+
+
+def _step(learner: _Learner, learning_rate: float) -> None:
+    for group in learner.optimiser.param_groups:
+        group["lr"] = learning_rate
+    learner.optimiser.step()
+    learner.optimiser.zero_grad(set_to_none=True)
+    if learner.average is not None:
+        learner.average.update_parameters(learner.net)
+
+
+def _teach(task: Task, learner: _Learner) -> Floats:
+    """What a finished stage-2 model says of every training window; NaN in the fold that it has not seen."""
+    windows = task.corpus.windows
+    allowed = np.flatnonzero(learner.training[windows.recording])
+    grid = Grid(windows.recording[allowed], windows.start[allowed], _length(task))
+    said = np.full(windows.positive.shape, np.nan, dtype=np.float32)
+    said[allowed] = predict.clipwise(learner.judged, task.corpus.sounds, grid, task.compute)
+    return said
+
+
+def _out_of_fold(task: Task, learners: Sequence[_Learner]) -> OutOfFold:
+    """Every recording scored by the model that did not see it, on the ruler's grid."""
+    corpus, ruler = task.corpus, task.hyperparameters.ruler
+    n_recordings = len(corpus.frames)
+    scores = np.full((n_recordings, corpus.n_species), -1.0, dtype=np.float32)
+    boxes = np.full(len(corpus.boxes.recording), -1.0, dtype=np.float32)
+    folds = np.full(n_recordings, -1, dtype=np.int64)
+    for learner in learners:
+        held_out = np.flatnonzero(corpus.folds == learner.fold)
+        if not len(held_out):
+            continue
+        grid = predict.ruler_grid(corpus.frames, held_out, ruler, corpus.frames_per_s)
+        said = predict.framewise(learner.judged, corpus.sounds, grid, task.compute)
+        scores = np.maximum(scores, predict.recording_scores(said, grid, n_recordings))
+        boxes = np.maximum(boxes, predict.box_scores(said, grid, corpus.boxes, ruler.min_box_s * corpus.frames_per_s))
+        folds[held_out] = learner.fold
+    return OutOfFold(scores, boxes, folds)
+
+
+def _pseudo_truth(learners: Sequence[_Learner], corpus: Corpus) -> np.ndarray:
+    """(recording, species): what any model took as present, for the diary's moving ruler."""
+    truth = np.zeros((len(corpus.frames), corpus.n_species), dtype=bool)
+    for learner in learners:
+        window, species = np.nonzero(learner.labels.positive)
+        truth[learner.labels.recording[window], species] = True
+    return truth
+
+
+def _state(learners: Sequence[_Learner], facts: Mapping[str, Any]) -> State:
+    tensors: dict[str, Tensor] = {}
+    for index, learner in enumerate(learners):
+        for name, value in learner.net.state_dict().items():
+            tensors[f"{index}.net.{name}"] = value
+        if learner.average is not None:
+            for name, value in learner.average.module.state_dict().items():
+                tensors[f"{index}.average.{name}"] = value
+            tensors[f"{index}.averaged"] = learner.average.n_averaged
+        for parameter, moments in learner.optimiser.state_dict()["state"].items():
+            for name, value in moments.items():
+                tensors[f"{index}.adam.{parameter}.{name}"] = value
+    return State({name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}, facts)
+
+
+def _restore(learners: Sequence[_Learner], state: State) -> None:
+    for index, learner in enumerate(learners):
+        own = {n.removeprefix(f"{index}."): t for n, t in state.tensors.items() if n.startswith(f"{index}.")}
+        learner.net.load_state_dict({n.removeprefix("net."): t for n, t in own.items() if n.startswith("net.")})
+        if learner.average is not None:
+            average = {n.removeprefix("average."): t for n, t in own.items() if n.startswith("average.")}
+            learner.average.module.load_state_dict(average)
+            learner.average.n_averaged = own["averaged"].clone().to(learner.average.n_averaged.device)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in own.items():
+            if name.startswith("adam."):
+                _, parameter, moment = name.split(".")
+                moments.setdefault(int(parameter), {})[moment] = value
+        known = learner.optimiser.state_dict()
+        learner.optimiser.load_state_dict({"state": moments, "param_groups": known["param_groups"]})
