@@ -1,0 +1,245 @@
+"""A space file (TOML) becomes a frozen `Study`; every error that the file can hold is found here, before Ray starts.
+
+`load` is the door, `suggest` asks Optuna for the knobs that are active, `differs` names a trial by its knobs.
+The contract of the file is in the README; the knobs themselves stand in `rfcx_model.hyperparameters`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked
+
+from rfcx_model.hyperparameters import READS, Hyperparameters, build, flatten, knobs
+from study.knob import Knob, Value
+
+if TYPE_CHECKING:
+    from optuna import Trial
+    from optuna.distributions import BaseDistribution
+
+_strict: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_STAGES: Final = tuple(READS)
+
+Params = dict[str, Any]
+"""`{"stage3.mixup_site": "input", ...}`: the active searched knobs of one trial."""
+
+
+@checked(frozen=True, config=_strict)
+class Objective:
+    """How an epoch's metrics become one score; see `study.objective`."""
+
+    rule: Literal["weighted", "floor", "pareto"] = "weighted"
+    lwlrap: Annotated[float, Field(ge=0)] = 0.5
+    precision: Annotated[float, Field(ge=0)] = 0.5
+    precision_form: Literal["precision", "precision_avg", "tpfp_auc"] = "precision"
+    floor: Annotated[float, Field(ge=0, le=1)] | None = None  # of LWLRAP; None: the baseline's less `noise`
+    noise: Annotated[float, Field(ge=0, le=1)] = 0.01  # how far LWLRAP may lie below the baseline's; assumption
+
+
+@checked(frozen=True, config=_strict)
+class Search:
+    """How proposals are made, pruned and repeated."""
+
+    sampler: Literal["tpe", "gp", "qmc", "random", "nsga2", "grid"] = "tpe"
+    scheduler: Literal["asha", "median", "none"] = "asha"
+    grace: Annotated[int, Field(ge=1)] = 1  # epochs of a trial's own before it may be pruned
+    factor: Annotated[int, Field(ge=2)] = 2  # of the trials at a rung, the best 1/factor go on
+    folds: Annotated[int, Field(ge=2)] = 5
+    replicates: Annotated[int, Field(ge=1)] = 1  # of a grid
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+@checked(frozen=True, config=_strict)
+class Budget:
+    """When the search ends. Not part of the question: asking for more carries on."""
+
+    trials: Annotated[int, Field(ge=1)] = 50  # the baseline among them
+    hours: Annotated[float, Field(gt=0)] | None = None
+
+
+@checked(frozen=True, config=_strict)
+class Resources:
+    """What one trial takes, and how many run at once. None: what the machine has."""
+
+    cpus: Annotated[float, Field(gt=0)] | None = None
+    gpus: Annotated[float, Field(ge=0)] | None = None
+    concurrent: Annotated[int, Field(ge=1)] | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """One question: what is asked, tuned and fixed, how it is searched, and what it may cost."""
+
+    name: str
+    path: Path
+    question: str
+    knobs: tuple[Knob, ...]  # each after those that its `when` asks about
+    fixed: Mapping[str, Any]  # as written, `--set` included
+    baseline: Mapping[str, Any]
+    tries: tuple[Mapping[str, Any], ...]
+    objective: Objective
+    search: Search
+    budget: Budget
+    resources: Resources
+
+    def hyperparameters(self, params: Mapping[str, Any]) -> Hyperparameters:
+        """`params` over the fixed knobs over the defaults."""
+        return build({**self.fixed, **params})
+
+    def config(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Every knob of a trial, flat: what the ledger records."""
+        return flatten(self.hyperparameters(params))
+
+    @cached_property
+    def constants(self) -> Mapping[str, Any]:
+        """Every knob that is not searched, with its value."""
+        searched = self.searched()
+        return {name: value for name, value in {**knobs(), **self.fixed}.items() if name not in searched}
+
+    def searched(self) -> tuple[str, ...]:
+        """Names of the searched knobs, in the order in which they are drawn."""
+        return tuple(knob.name for knob in self.knobs)
+
+    def active(self, knob: Knob, params: Mapping[str, Any]) -> bool:
+        """Whether `knob` is asked for, given the knobs drawn before it."""
+        seen = {**self.constants, **params}
+        return all(name in seen and seen[name] in values for name, values in knob.when)
+
+    def params_of(self, config: Mapping[str, Any]) -> Params:
+        """The active searched knobs of a full config; the inverse of `config`."""
+        params: Params = {}
+        for knob in self.knobs:
+            if self.active(knob, params):
+                params[knob.name] = config[knob.name]
+        return params
+
+    def grid(self) -> Iterator[Params]:
+        """Every combination of active values, the last knob turning fastest. For finite domains."""
+        yield from self._grid(self.knobs, {})
+
+    def _grid(self, left: tuple[Knob, ...], params: Params) -> Iterator[Params]:
+        if not left:
+            yield params
+        elif not self.active(left[0], params):
+            yield from self._grid(left[1:], params)
+        else:
+            for value in left[0].values():
+                yield from self._grid(left[1:], {**params, left[0].name: value})
+
+    @property
+    def first_stage(self) -> str:
+        """The first stage that a searched knob changes; a trial's own epochs begin with it."""
+        groups = {name.partition(".")[0] for name in self.searched()}
+        return next(stage for stage in _STAGES if groups & set(READS[stage]))
+
+    def planned_epochs(self, params: Mapping[str, Any]) -> int:
+        """Epochs of a trial's own stages in one cycle: the steps it reports when it is not pruned."""
+        config = {**self.constants, **params}
+        return sum(int(config[f"{stage}.epochs"]) for stage in _STAGES[_STAGES.index(self.first_stage) :])
+
+    def resolved(self) -> dict[str, Any]:
+        """Everything, as JSON takes it: what `study.json` records."""
+        return {
+            "name": self.name,
+            "question": self.question,
+            "scientific": {knob.name: knob.domain() for knob in self.knobs if knob.role == "scientific"},
+            "nuisance": {knob.name: knob.domain() for knob in self.knobs if knob.role == "nuisance"},
+            "order": list(self.searched()),
+            "fixed": dict(self.constants),
+            "baseline": dict(self.baseline),
+            "try": [dict(point) for point in self.tries],
+            "objective": asdict(self.objective),
+            "search": asdict(self.search),
+            "budget": asdict(self.budget),
+            "resources": asdict(self.resources),
+        }
+
+    def signature(self, data_fingerprint: str) -> str:
+        """Hash of the question and the data. Name, comments, budget and resources are no part of it."""
+        question = {key: value for key, value in self.resolved().items() if key not in _UNASKED}
+        text = json.dumps([question, data_fingerprint], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+_UNASKED: Final = ("name", "question", "budget", "resources")
+
+
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
+    """Read and check a space file. `overrides` (`--set network.backbone=resnet18`) go into [fixed].
+
+    A key whose first part is a table of settings (`search.folds`) goes into that table.
+
+    Raises:
+        InputError: the file cannot be read, or holds an error; the text says which and the way out.
+    """
+    from study.space_file import read
+
+    return read(path, overrides or {})
+
+
+def distribution(knob: Knob) -> BaseDistribution:
+    """A knob's domain as Optuna knows it."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if knob.choices:
+        return CategoricalDistribution(knob.choices)
+    if knob.whole:
+        return IntDistribution(int(knob.low), int(knob.high), log=knob.log, step=int(knob.step or 1))
+    return FloatDistribution(knob.low, knob.high, log=knob.log, step=knob.step)
+
+
+def suggest(study: Study, trial: Trial) -> Params:
+    """Draw the active knobs, one after the other, so that later ones may depend on earlier ones."""
+    params: Params = {}
+    for knob in study.knobs:
+        if study.active(knob, params):
+            params[knob.name] = _draw(knob, trial)
+    return params
+
+
+def _draw(knob: Knob, trial: Trial) -> Value:
+    if knob.choices:
+        return cast(Value, trial.suggest_categorical(knob.name, knob.choices))
+    if knob.whole:
+        return trial.suggest_int(knob.name, int(knob.low), int(knob.high), log=knob.log, step=int(knob.step or 1))
+    return trial.suggest_float(knob.name, knob.low, knob.high, log=knob.log, step=knob.step)
+
+
+def differs(study: Study, params: Mapping[str, Any]) -> str:
+    """`site=stage4 alpha=0.2`: a trial by its searched knobs; safe as part of a file name."""
+    words = [f"{short_name(study, name)}={_short(value)}" for name, value in params.items()]
+    text = ""
+    for index, word in enumerate(words):
+        more = f" +{len(words) - index}"
+        if len(text) + len(word) > _LONGEST - len(more):
+            return text + more
+        text = f"{text} {word}" if text else word
+    return text
+
+
+_LONGEST: Final = 160
+
+
+def short_name(study: Study, name: str) -> str:
+    """The last words of a knob's name that no other searched knob's name ends with: `site`, `alpha`."""
+    short = name.partition(".")[2]
+    words = short.split("_")
+    others = [other.partition(".")[2] for other in study.searched() if other != name]
+    for count in range(1, len(words) + 1):
+        tail = "_".join(words[-count:])
+        if not any(other == tail or other.endswith(f"_{tail}") for other in others):
+            return tail
+    return name
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.3g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+    return re.sub(r"[^A-Za-z0-9.+_-]+", "-", text)
