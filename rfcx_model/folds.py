@@ -1,9 +1,16 @@
 """Recordings into folds: whole recordings, whole sites, and as even in species as can be done.
 
-Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, ECML PKDD) over groups: the label with the fewest
-recordings left is dealt out first, each of its groups to the fold that lacks it most. A label is (species, TP or FP),
-counted in recordings, so that TP and FP rows of one recording stay together. scikit-learn's StratifiedGroupKFold takes
-one label a row and so cannot balance recordings that hold several.
+Groups are dealt like cards and then moved, one at a time and always by the best move, until no move evens out the
+labels any more; the best of a few deals is kept. A label is (species, TP or FP), counted in recordings, so that TP and
+FP rows of one recording stay together. scikit-learn's StratifiedGroupKFold takes one label a row and so cannot balance
+recordings that hold several; iterative stratification (Sechidis and others 2011, ECML PKDD), tried first, left twice
+the unevenness on 72 real recordings.
+
+Notations
+    c   recordings of a group with a label                  (group, label)
+    n   recordings with a label, over all groups            (label,)
+    k   recordings with a label in a fold                   (fold, label)
+    unevenness = sum over folds and labels of (k - n / folds)² / n, so that rare labels weigh as much as common ones
 """
 
 from __future__ import annotations
@@ -17,6 +24,9 @@ from rfcx_model.errors import InputError
 
 if TYPE_CHECKING:
     from rfcx_model.recordings import Recordings
+
+_DEALS = 4
+_LEAST_GAIN = 1e-9
 
 
 def assign_folds(recordings: Recordings, n_folds: int, seed: int) -> np.ndarray:
@@ -34,7 +44,8 @@ def assign_folds(recordings: Recordings, n_folds: int, seed: int) -> np.ndarray:
     if n_groups < n_folds:
         got = f"{n_groups} {noun} for {n_folds} folds"
         raise InputError(f"{recordings.folder}: {noun} >= folds must hold, but got {got}. Ask for fewer folds.")
-    return _deal(_counts(recordings, groups), n_folds, np.random.default_rng(seed))[groups]
+    of_group = _deal(_counts(recordings, groups), n_folds, np.random.default_rng(seed))
+    return np.asarray(of_group[groups])
 
 
 def folds_hash(recordings: Recordings, folds: np.ndarray) -> str:
@@ -64,26 +75,31 @@ def _counts(recordings: Recordings, groups: np.ndarray) -> np.ndarray:
 
 def _deal(counts: np.ndarray, n_folds: int, generator: np.random.Generator) -> np.ndarray:
     """Deal groups, `counts` (group, label), into folds: (group,)."""
-    folds = np.full(len(counts), -1, dtype=np.int64)
-    wanted = np.tile(counts.sum(axis=0) / n_folds, (n_folds, 1))
-    left = counts.sum(axis=0)
-    shuffled = generator.permutation(len(counts))
-    while (folds < 0).any():
-        label = int(np.argmin(np.where(left > 0, left, np.iinfo(np.int64).max)))
-        waiting = shuffled[(folds[shuffled] < 0) & (counts[shuffled, label] > 0)]
-        for group in waiting[np.argsort(-counts[waiting, label], kind="stable")]:
-            fold = _neediest(wanted, label, np.bincount(folds[folds >= 0], minlength=n_folds), len(counts), generator)
-            folds[group] = fold
-            wanted[fold] -= counts[group]
-            left = left - counts[group]
-    return folds
+    labels = counts[:, counts.any(axis=0)]
+    scaled = labels / np.sqrt(labels.sum(axis=0))  # the unevenness is now a plain sum of squares
+    best, lowest = np.empty(0, dtype=np.int64), np.inf
+    for _ in range(_DEALS):
+        folds = generator.permutation(np.arange(len(counts)) % n_folds)
+        in_fold = _level(scaled, folds, n_folds)
+        if (unevenness := float(np.square(in_fold - in_fold.mean(axis=0)).sum())) < lowest:
+            best, lowest = folds, unevenness
+    return best
 
 
-def _neediest(
-    wanted: np.ndarray, label: int, sizes: np.ndarray, n_groups: int, generator: np.random.Generator
-) -> np.intp:
-    """The fold that lacks `label` most, then recordings most, then by lot; an empty one where groups run out."""
-    empty = sizes == 0
-    allowed = empty if n_groups - sizes.sum() <= empty.sum() else np.ones_like(empty)
-    order = np.lexsort((generator.random(len(sizes)), -wanted[:, -1], -wanted[:, label], ~allowed))
-    return order[0]
+def _level(scaled: np.ndarray, folds: np.ndarray, n_folds: int) -> np.ndarray:
+    """Move groups, `scaled` (group, label), between `folds` (group,), in place; what each fold holds then."""
+    everyone = np.arange(len(scaled))
+    in_fold = np.zeros((n_folds, scaled.shape[1]))
+    np.add.at(in_fold, folds, scaled)
+    own = np.square(scaled).sum(axis=1, keepdims=True)
+    while True:
+        overlap = scaled @ in_fold.T
+        change = overlap - overlap[everyone, folds][:, None] + own  # half the change of unevenness: (group, fold)
+        change[everyone, folds] = 0.0
+        change[np.bincount(folds, minlength=n_folds)[folds] == 1] = 0.0  # a fold is never emptied
+        group, fold = divmod(int(change.argmin()), n_folds)
+        if change[group, fold] > -_LEAST_GAIN:
+            return in_fold
+        in_fold[folds[group]] -= scaled[group]
+        in_fold[fold] += scaled[group]
+        folds[group] = fold

@@ -104,9 +104,7 @@ def parse_boxes(table: Table, *, positive: bool, species: tuple[int, ...]) -> tu
         if not wrong:
             species_id, songtype_id = int(numbers["species_id"]), int(numbers["songtype_id"])
             t_min, f_min, t_max, f_max = (numbers[column] for column in BOX_COLUMNS[3:])
-            boxes.append(
-                Box(where, row["recording_id"], species_id, songtype_id, t_min, f_min, t_max, f_max, positive)
-            )
+            boxes.append(Box(where, row["recording_id"], species_id, songtype_id, t_min, f_min, t_max, f_max, positive))
     return boxes, faults
 
 
