@@ -109,7 +109,7 @@ def _crop_starts(
     jitter = order.choice(np.array(stage1.jitter_frames), len(chosen)) * order.choice([-1, 1], len(chosen))
     anywhere = np.floor(order.random(len(chosen)) * (room + 1)).astype(np.int64)
     if stage1.crop == "random":
-        return anywhere
+        return np.asarray(anywhere)
     middle = (corpus.boxes.start[chosen] + corpus.boxes.end[chosen]) / 2
     start = np.rint(middle).astype(np.int64) - window_frames // 2 + jitter
     return np.asarray(np.clip(start, 0, room))

@@ -12,11 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from rfcx_model.compute import Compute
-from rfcx_model.corpus import Corpus, Sounds
+from rfcx_model.corpus import Sounds
 from rfcx_model.hyperparameters import Frontend, Hyperparameters, Ruler
 from rfcx_model.labels import Boxes, Floats, Indices, grid
 from rfcx_model.network import CELL_FRAMES, Logits, RFCXNet
@@ -64,7 +62,7 @@ def _logits(net: RFCXNet, sounds: Sounds, windows: Grid, compute: Compute) -> It
     net.eval()
     recording = torch.from_numpy(windows.recording).to(compute.device)
     start = torch.from_numpy(windows.start).to(compute.device)
-    for r, s in zip(recording.split(BATCH_WINDOWS), start.split(BATCH_WINDOWS), strict=True):
+    for r, s in zip(torch.split(recording, BATCH_WINDOWS), torch.split(start, BATCH_WINDOWS), strict=True):
         x = sounds.inputs(r, s, windows.window_frames).contiguous(memory_format=compute.memory_format)
         with compute.autocast():
             yield net(x)
@@ -128,7 +126,7 @@ def score_recording(model: Model, sounds: Sounds, compute: Compute) -> Floats:
     frames = sounds.offsets.diff().cpu().numpy()
     windows = ruler_grid(frames, np.array([0]), ruler, frames_per_s)
     scores = [recording_scores(framewise(net, sounds, windows, compute), windows, 1)[0] for net in model.nets]
-    return np.mean(scores, axis=0, dtype=np.float32)
+    return np.asarray(np.mean(scores, axis=0), dtype=np.float32)
 
 
 def submission(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from rfcx_model.compute import Compute
 from rfcx_model.corpus import Corpus
 from rfcx_model.hyperparameters import Hyperparameters, Stage1, Stage2, Stage3
 from rfcx_model.labels import Floats, WindowLabels, pseudo_positives, with_pseudo
+from rfcx_model.learner import Learner, State, restore, snapshot
 from rfcx_model.losses import masked_loss
 from rfcx_model.metrics import OutOfFold, measure
 from rfcx_model.mixup import Labels, Mix, draw, mix_labels
@@ -50,23 +51,6 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """All that a stage needs to go on after an epoch, as tensors and plain JSON facts."""
-
-    tensors: Mapping[str, Tensor]
-    facts: Mapping[str, Any]
-
-    def weights(self, model: int) -> dict[str, Tensor]:
-        """The weights of the model at this place in `Task.folds`: averaged ones where the stage averages."""
-        for kind in ("average", "net"):
-            prefix = f"{model}.{kind}."
-            found = {name.removeprefix(prefix): t for name, t in self.tensors.items() if name.startswith(prefix)}
-            if found:
-                return found
-        raise KeyError(f"the state holds no model {model}")
-
-
-@dataclass(frozen=True, eq=False)
 class Epoch:
     """One epoch of all fold models of a stage.
 
@@ -81,22 +65,6 @@ class Epoch:
     metrics: Mapping[str, float]
     state: State
     outputs: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-
-@dataclass(eq=False)
-class _Learner:
-    """One fold's network in training."""
-
-    fold: int
-    net: network.RFCXNet
-    optimiser: torch.optim.Adam
-    average: AveragedModel | None
-    labels: WindowLabels
-    training: np.ndarray  # (recording,) bool
-
-    @property
-    def judged(self) -> network.RFCXNet:
-        return self.net if self.average is None else cast(network.RFCXNet, self.average.module)
 
 
 def stage(name: StageName, task: Task, resume: State | None = None) -> Iterator[Epoch]:
@@ -114,7 +82,7 @@ def stage(name: StageName, task: Task, resume: State | None = None) -> Iterator[
     learners = [_learner(name, task, index) for index in range(len(task.folds))]
     done = 0
     if resume is not None:
-        _restore(learners, resume)
+        restore(learners, resume)
         done = int(resume.facts["epoch"])
     for epoch in range(done + 1, knobs.epochs + 1):
         losses = [_train_epoch(name, task, learner, epoch) for learner in learners]
@@ -132,14 +100,16 @@ def stage(name: StageName, task: Task, resume: State | None = None) -> Iterator[
             }
         train_loss = float(np.mean(losses))
         facts = {"stage": name, "cycle": 1, "epoch": epoch, "train_loss": train_loss, "metrics": metrics}
-        yield Epoch(int(name[-1]), 1, epoch, train_loss, metrics, _state(learners, facts), outputs)
+        yield Epoch(int(name[-1]), 1, epoch, train_loss, metrics, snapshot(learners, facts), outputs)
 
 
 def _knobs(hyperparameters: Hyperparameters, name: StageName) -> Stage1 | Stage2 | Stage3:
-    return {"stage1": hyperparameters.stage1, "stage2": hyperparameters.stage2, "stage3": hyperparameters.stage3}[name]
+    if name == "stage1":
+        return hyperparameters.stage1
+    return hyperparameters.stage2 if name == "stage2" else hyperparameters.stage3
 
 
-def _learner(name: StageName, task: Task, index: int) -> _Learner:
+def _learner(name: StageName, task: Task, index: int) -> Learner:
     fold, start, knobs = task.folds[index], task.starts[index], _knobs(task.hyperparameters, name)
     seed = batches.derive(task.seed, name, fold, "weights")
     settings = task.hyperparameters.network
@@ -149,16 +119,16 @@ def _learner(name: StageName, task: Task, index: int) -> _Learner:
     net = net.to(task.compute.device, memory_format=task.compute.memory_format)  # type: ignore[call-overload]
     average = None
     if isinstance(knobs, Stage3) and knobs.ema_decay > 0:
-        average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(knobs.ema_decay), use_buffers=True)
+        average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(knobs.ema_decay), use_buffers=True)  # type: ignore[no-untyped-call]
     labels = task.corpus.windows
     if isinstance(knobs, Stage3) and task.teachers and knobs.pseudo_threshold < 1:
         pseudo = pseudo_positives(task.teachers[index], threshold=knobs.pseudo_threshold, votes=knobs.votes)
         labels = with_pseudo(labels, pseudo, knobs.pseudo_weight)
     optimiser = torch.optim.Adam(net.parameters(), lr=knobs.learning_rate, weight_decay=knobs.weight_decay)
-    return _Learner(fold, net, optimiser, average, labels, task.corpus.folds != fold)
+    return Learner(fold, net, optimiser, average, labels, task.corpus.folds != fold)
 
 
-def _train_epoch(name: StageName, task: Task, learner: _Learner, epoch: int) -> float:
+def _train_epoch(name: StageName, task: Task, learner: Learner, epoch: int) -> float:
     """Train one model for one epoch and return its loss a unit of label weight, in nats."""
     hyperparameters, corpus, compute = task.hyperparameters, task.corpus, task.compute
     knobs = _knobs(hyperparameters, name)
@@ -183,7 +153,7 @@ def _train_epoch(name: StageName, task: Task, learner: _Learner, epoch: int) -> 
         loss_sum += loss.detach()
         weight_sum += labels.positive.sum() + labels.negative.sum()
         if (index + 1) % accumulate == 0 or index + 1 == len(parts):
-            _step(learner, cosine(knobs.learning_rate, epoch - 1 + index / len(parts), knobs.cosine_epochs))
+            learner.step(cosine(knobs.learning_rate, epoch - 1 + index / len(parts), knobs.cosine_epochs))
     return float(loss_sum / weight_sum.clamp(min=1e-9))
 
 
@@ -197,7 +167,7 @@ def _length(task: Task) -> int:
 
 
 def _batches(
-    knobs: Stage1 | Stage2 | Stage3, task: Task, learner: _Learner, order: np.random.Generator
+    knobs: Stage1 | Stage2 | Stage3, task: Task, learner: Learner, order: np.random.Generator
 ) -> Iterator[WindowLabels]:
     if isinstance(knobs, Stage1):
         return batches.crops(task.corpus, learner.training, knobs, task.hyperparameters.windows, order)
@@ -218,16 +188,7 @@ def _self_labelled(labels: Labels, logits: network.Logits, knobs: Stage1 | Stage
     return Labels(torch.where(heard, 1.0, labels.positive), torch.where(heard, 0.0, labels.negative))
 
 
-def _step(learner: _Learner, learning_rate: float) -> None:
-    for group in learner.optimiser.param_groups:
-        group["lr"] = learning_rate
-    learner.optimiser.step()
-    learner.optimiser.zero_grad(set_to_none=True)
-    if learner.average is not None:
-        learner.average.update_parameters(learner.net)
-
-
-def _teach(task: Task, learner: _Learner) -> Floats:
+def _teach(task: Task, learner: Learner) -> Floats:
     """What a finished stage-2 model says of every training window; NaN in the fold that it has not seen."""
     windows = task.corpus.windows
     allowed = np.flatnonzero(learner.training[windows.recording])
@@ -237,7 +198,7 @@ def _teach(task: Task, learner: _Learner) -> Floats:
     return said
 
 
-def _out_of_fold(task: Task, learners: Sequence[_Learner]) -> OutOfFold:
+def _out_of_fold(task: Task, learners: Sequence[Learner]) -> OutOfFold:
     """Every recording scored by the model that did not see it, on the ruler's grid."""
     corpus, ruler = task.corpus, task.hyperparameters.ruler
     n_recordings = len(corpus.frames)
@@ -256,42 +217,10 @@ def _out_of_fold(task: Task, learners: Sequence[_Learner]) -> OutOfFold:
     return OutOfFold(scores, boxes, folds)
 
 
-def _pseudo_truth(learners: Sequence[_Learner], corpus: Corpus) -> np.ndarray:
+def _pseudo_truth(learners: Sequence[Learner], corpus: Corpus) -> np.ndarray:
     """(recording, species): what any model took as present, for the diary's moving ruler."""
     truth = np.zeros((len(corpus.frames), corpus.n_species), dtype=bool)
     for learner in learners:
         window, species = np.nonzero(learner.labels.positive)
         truth[learner.labels.recording[window], species] = True
     return truth
-
-
-def _state(learners: Sequence[_Learner], facts: Mapping[str, Any]) -> State:
-    tensors: dict[str, Tensor] = {}
-    for index, learner in enumerate(learners):
-        for name, value in learner.net.state_dict().items():
-            tensors[f"{index}.net.{name}"] = value
-        if learner.average is not None:
-            for name, value in learner.average.module.state_dict().items():
-                tensors[f"{index}.average.{name}"] = value
-            tensors[f"{index}.averaged"] = learner.average.n_averaged
-        for parameter, moments in learner.optimiser.state_dict()["state"].items():
-            for name, value in moments.items():
-                tensors[f"{index}.adam.{parameter}.{name}"] = value
-    return State({name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}, facts)
-
-
-def _restore(learners: Sequence[_Learner], state: State) -> None:
-    for index, learner in enumerate(learners):
-        own = {n.removeprefix(f"{index}."): t for n, t in state.tensors.items() if n.startswith(f"{index}.")}
-        learner.net.load_state_dict({n.removeprefix("net."): t for n, t in own.items() if n.startswith("net.")})
-        if learner.average is not None:
-            average = {n.removeprefix("average."): t for n, t in own.items() if n.startswith("average.")}
-            learner.average.module.load_state_dict(average)
-            learner.average.n_averaged = own["averaged"].clone().to(learner.average.n_averaged.device)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in own.items():
-            if name.startswith("adam."):
-                _, parameter, moment = name.split(".")
-                moments.setdefault(int(parameter), {})[moment] = value
-        known = learner.optimiser.state_dict()
-        learner.optimiser.load_state_dict({"state": moments, "param_groups": known["param_groups"]})

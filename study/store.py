@@ -1,0 +1,177 @@
+"""The store of stage results: safetensors and JSON, written whole or not at all.
+
+`<store>/<name>/` holds `meta.json` and the one `epoch-<n>.safetensors` that it names. A new epoch's file is written
+beside the old one, then `meta.json` is replaced in one step, then the old file goes: at any moment of a crash
+one whole epoch stands. A damaged result, or one made by other code, versions or device, is said and made again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+import rfcx_model
+from rfcx_model.compute import Compute
+from rfcx_model.learner import State
+from rfcx_model.train import Epoch
+
+log = logging.getLogger(__name__)
+CODE = (
+    "augment",
+    "batches",
+    "corpus",
+    "labels",
+    "learner",
+    "losses",
+    "metrics",
+    "mixup",
+    "network",
+    "predict",
+    "train",
+)
+LIBRARIES = ("torch", "timm", "numpy", "scipy", "librosa")
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A stage as it was last saved."""
+
+    state: State
+    outputs: Mapping[str, np.ndarray]
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return int(self.state.facts["epoch"])
+
+    def history(self) -> list[Epoch]:
+        """Every epoch so far, oldest first; the last one with its outputs, all with the last state."""
+        stage, cycle = int(self.state.facts["stage"][-1]), int(self.state.facts["cycle"])
+        return [
+            Epoch(
+                stage=stage,
+                cycle=cycle,
+                epoch=facts["epoch"],
+                train_loss=facts["train_loss"],
+                metrics={name: float("nan") if v is None else v for name, v in facts["metrics"].items()},
+                state=self.state,
+                outputs=self.outputs if facts["epoch"] == self.epoch else {},
+            )
+            for facts in self.state.facts["history"]
+        ]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of stage results, and what made them here."""
+
+    folder: Path
+    maker: Mapping[str, Any]
+
+    def load(self, name: str) -> Stored | None:
+        """The last saved epoch, or None where there is none that may be used."""
+        meta_path = self.folder / name / "meta.json"
+        try:
+            meta = json.loads(meta_path.read_text(encoding="utf-8"))
+            maker, file, digest, facts = meta["maker"], meta["file"], meta["blake2b"], meta["facts"]
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            log.warning("%s: its meta.json is damaged; the stage is trained again", name)
+            return None
+        different = sorted(key for key in {*maker, *self.maker} if maker.get(key) != self.maker.get(key))
+        if different:
+            log.warning("%s: made with other %s; the stage is trained again", name, ", ".join(different))
+            return None
+        path = self.folder / name / file
+        try:
+            if _digest(path) != digest:
+                raise OSError("its content has changed since it was written")
+            tensors = load_file(path)
+        except (OSError, SafetensorError) as error:
+            log.warning("%s: %s cannot be used (%s); the stage is trained again", name, file, error)
+            return None
+        outputs = {n.removeprefix("outputs."): t.numpy() for n, t in tensors.items() if n.startswith("outputs.")}
+        return Stored(State({n: t for n, t in tensors.items() if not n.startswith("outputs.")}, facts), outputs)
+
+    def save(self, name: str, state: State, outputs: Mapping[str, np.ndarray]) -> None:
+        """Replace what stands under the name by this epoch."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        file = f"epoch-{state.facts['epoch']:04d}.safetensors"
+        tensors = dict(state.tensors) | {
+            f"outputs.{key}": torch.from_numpy(np.ascontiguousarray(value)) for key, value in outputs.items()
+        }
+        partial = folder / f".{file}.{os.getpid()}"
+        save_file(tensors, partial)
+        _sync(partial)
+        meta = {"maker": dict(self.maker), "file": file, "blake2b": _digest(partial), "facts": _nulled(state.facts)}
+        partial.replace(folder / file)
+        partial_meta = folder / f".meta.{os.getpid()}"
+        partial_meta.write_text(json.dumps(meta, allow_nan=False), encoding="utf-8")
+        _sync(partial_meta)
+        partial_meta.replace(folder / "meta.json")
+        for old in folder.glob("epoch-*.safetensors"):
+            if old.name != file:
+                old.unlink(missing_ok=True)
+
+    def forget(self, name: str) -> None:
+        """Remove a result."""
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+
+
+def open_store(folder: Path, compute: Compute) -> Store:
+    """The store in a folder, for results made by this code on this device."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Store(folder, _maker() | {"device": str(compute)})
+
+
+@cache
+def _maker() -> dict[str, str]:
+    """What a result depends on beside its name: code, versions, processor."""
+    code = blake2b(digest_size=16)
+    for module in CODE:
+        code.update((Path(rfcx_model.__path__[0]) / f"{module}.py").read_bytes())
+    libraries = {library: version(library) for library in LIBRARIES}
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return {"code": code.hexdigest(), "python": python, "machine": platform.machine(), **libraries}
+
+
+def _digest(path: Path) -> str:
+    content = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 22):
+            content.update(chunk)
+    return content.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _nulled(value: Any) -> Any:
+    """JSON has no NaN: null stands for it."""
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _nulled(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_nulled(member) for member in value]
+    return value
