@@ -1,0 +1,281 @@
+"""A study's facts, computed from study.json and the ledger alone; nothing here draws or writes.
+
+Only trials of the search (origin baseline or search) are ranked; confirmation trials are counted apart.
+A trial's score counts when the trial is COMPLETE: a pruned trial's last score was measured after less training.
+Every key of study.json but `name` may be missing; what is not known is None.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from study.knob import Knob
+from study.study_json import active_values, searched_knobs
+from study.trials import Trial
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trial as the report shows it. `values` holds the searched knobs that act in it."""
+
+    number: int
+    origin: str
+    state: str
+    score: float | None
+    difference: float | None
+    metrics: Mapping[str, float]
+    values: Mapping[str, Any]
+    label: str
+    epochs: int
+    reason: str
+    ended: float | None
+
+    def metric(self, name: str) -> float | None:
+        """The metric of the last epoch; None when absent or not finite."""
+        return finite(self.metrics.get(name))
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The trials that share one value of a scientific knob. Best and median are over finished ones with a score."""
+
+    knob: str
+    value: str
+    finished: int
+    pruned: int
+    best: float | None
+    median: float | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the study took. `states` counts the trials of the search by state."""
+
+    states: Mapping[str, int]
+    confirmations: int
+    epochs_trained: int
+    epochs_reused: int
+    training_s: float | None
+    span_s: float | None
+    planned_fold_epochs: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What pruning saved, counted in epochs of all folds against a finished trial's; None when none has finished."""
+
+    pruned: int
+    full_epochs: int | None
+    epochs_saved: int | None
+    best_at_pruning: float | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One cause and the trials that ended with it."""
+
+    reason: str
+    trials: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Importance:
+    """A knob's share of the variation of the score; shares sum to 1."""
+
+    knob: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a report tells. `rows` are in the order of their numbers; `ranked` best first."""
+
+    name: str
+    question: str | None
+    knobs: tuple[Knob, ...]
+    rows: tuple[Row, ...]
+    ranked: tuple[Row, ...]
+    baseline: Row | None
+    precision_form: str
+    arms: tuple[Arm, ...]
+    importances: tuple[Importance, ...]
+    importance_gap: str | None
+    cost: Cost
+    pruning: Pruning
+    failures: tuple[Failure, ...]
+    study: Mapping[str, Any]
+
+    @property
+    def pareto(self) -> tuple[Row, ...]:
+        """Finished trials that no other beats in LWLRAP and precision at once, by falling LWLRAP."""
+        return pareto_front(self.ranked, self.precision_form)
+
+    def slice(self, knob: Knob) -> list[tuple[Any, Row]]:
+        """(value, row) of every ranked trial in which the knob acts."""
+        return [(row.values[knob.name], row) for row in self.ranked if row.values.get(knob.name) is not None]
+
+
+def compute(study: Mapping[str, Any], trials: Sequence[Trial]) -> Facts:
+    """All facts but the importances, which need Optuna (study.report adds them)."""
+    knobs = searched_knobs(study)
+    searched = [trial for trial in trials if trial.origin != "confirm"]
+    rows = rows_of(searched, knobs)
+    ranked = tuple(sorted((row for row in rows if _counts(row)), key=lambda row: (-(row.score or 0.0), row.number)))
+    objective = study.get("objective") or {}
+    return Facts(
+        name=str(study.get("name") or "unnamed study"),
+        question=study.get("question") or None,
+        knobs=knobs,
+        rows=rows,
+        ranked=ranked,
+        baseline=next((row for row in rows if row.origin == "baseline"), None),
+        precision_form=str(objective.get("precision_form") or "precision"),
+        arms=tuple(arm for knob in knobs if knob.role == "scientific" for arm in arms_of(knob, rows)),
+        importances=(),
+        importance_gap=None,
+        cost=_cost(study, trials),
+        pruning=_pruning(rows, ranked),
+        failures=_failures(rows),
+        study=study,
+    )
+
+
+def rows_of(trials: Sequence[Trial], knobs: Sequence[Knob]) -> tuple[Row, ...]:
+    """Trials as rows, each with its difference from the finished baseline where both have a score."""
+    first = next((trial for trial in trials if trial.origin == "baseline"), None)
+    reference = active_values(knobs, first.config) if first else {}
+    level = finite(first.score) if first and first.state == "COMPLETE" else None
+    return tuple(_row(trial, knobs, reference, level) for trial in trials)
+
+
+def arms_of(knob: Knob, rows: Sequence[Row]) -> list[Arm]:
+    """One arm per choice, also for those without a trial; none for a numeric knob."""
+    return [_arm(knob, shown(choice), rows) for choice in knob.choices]
+
+
+def pareto_front(rows: Sequence[Row], precision_form: str) -> tuple[Row, ...]:
+    """Rows that no other row beats in both metrics, by falling LWLRAP; rows without both metrics are left out."""
+    points = [(row.metric("lwlrap"), row.metric(precision_form), row) for row in rows]
+    whole = [(x, y, row) for x, y, row in points if x is not None and y is not None]
+    front: list[Row] = []
+    highest = -math.inf
+    for _x, y, row in sorted(whole, key=lambda point: (-point[0], -point[1], point[2].number)):
+        if y > highest:
+            front.append(row)
+            highest = y
+    return tuple(front)
+
+
+def running_best(rows: Sequence[Row]) -> list[tuple[Row, float]]:
+    """Ranked rows in the order they ended, each with the best score so far."""
+    best, history = -math.inf, []
+    for row in sorted(rows, key=lambda row: (row.ended or 0.0, row.number)):
+        best = max(best, row.score if row.score is not None else best)
+        history.append((row, best))
+    return history
+
+
+def finite(value: Any) -> float | None:
+    """A finite number as float; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def short(knob: Knob) -> str:
+    """A knob's name without its group."""
+    return knob.name.rpartition(".")[2]
+
+
+def shown(value: Any) -> str:
+    """A knob's value as text: four significant digits, `none` for None."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _row(trial: Trial, knobs: Sequence[Knob], reference: Mapping[str, Any], level: float | None) -> Row:
+    values = active_values(knobs, trial.config)
+    score = finite(trial.score)
+    if score is None and trial.state == "PRUNED":
+        score = finite(trial.metrics.get("score"))
+    compared = trial.state == "COMPLETE" and score is not None and level is not None
+    changed = {short(knob): values[knob.name] for knob in knobs if _differs(knob.name, values, reference)}
+    label = " ".join(f"{name}={shown(value)}" for name, value in changed.items())
+    return Row(
+        number=trial.number,
+        origin=trial.origin,
+        state=trial.state,
+        score=score,
+        difference=score - level if compared and score is not None and level is not None else None,
+        metrics=trial.metrics,
+        values=values,
+        label="baseline" if trial.origin == "baseline" else label or "the baseline's values",
+        epochs=trial.step,
+        reason=trial.reason,
+        ended=trial.ended,
+    )
+
+
+def _differs(name: str, values: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
+    return name in values and (name not in reference or values[name] != reference[name])
+
+
+def _counts(row: Row) -> bool:
+    return row.state == "COMPLETE" and row.score is not None
+
+
+def _arm(knob: Knob, value: str, rows: Sequence[Row]) -> Arm:
+    members = [row for row in rows if knob.name in row.values and shown(row.values[knob.name]) == value]
+    scores = [row.score for row in members if row.state == "COMPLETE" and row.score is not None]
+    return Arm(
+        knob=knob.name,
+        value=value,
+        finished=len(scores),
+        pruned=sum(row.state == "PRUNED" for row in members),
+        best=max(scores, default=None),
+        median=statistics.median(scores) if scores else None,
+    )
+
+
+def _cost(study: Mapping[str, Any], trials: Sequence[Trial]) -> Cost:
+    epochs = [record for trial in trials for record in trial.epochs]
+    seconds = [finite(record.metrics.get("seconds")) for record in epochs if not record.reused]
+    known = [value for value in seconds if value is not None]
+    times = [time for trial in trials for time in (trial.started, *(e.time for e in trial.epochs), trial.ended) if time]
+    return Cost(
+        states=Counter(trial.state for trial in trials if trial.origin != "confirm"),
+        confirmations=sum(trial.origin == "confirm" for trial in trials),
+        epochs_trained=sum(not record.reused for record in epochs),
+        epochs_reused=sum(record.reused for record in epochs),
+        training_s=sum(known) if known else None,
+        span_s=max(times) - min(times) if times else None,
+        planned_fold_epochs=study.get("fold_epochs") or {},
+    )
+
+
+def _pruning(rows: Sequence[Row], ranked: Sequence[Row]) -> Pruning:
+    pruned = [row for row in rows if row.state == "PRUNED"]
+    full = max((row.epochs for row in ranked), default=None)
+    return Pruning(
+        pruned=len(pruned),
+        full_epochs=full,
+        epochs_saved=None if full is None else sum(max(0, full - row.epochs) for row in pruned),
+        best_at_pruning=max((row.score for row in pruned if row.score is not None), default=None),
+    )
+
+
+def _failures(rows: Sequence[Row]) -> tuple[Failure, ...]:
+    causes: dict[str, list[int]] = {}
+    for row in rows:
+        if row.state == "FAILED":
+            causes.setdefault(row.reason or "no reason on record", []).append(row.number)
+    ordered = sorted(causes.items(), key=lambda item: -len(item[1]))
+    return tuple(Failure(reason=reason, trials=tuple(numbers)) for reason, numbers in ordered)

@@ -1,0 +1,204 @@
+"""The report: a study's folder → facts → report.html (one file that opens offline) and report.md.
+
+Both are made from the same sections; every figure has its numbers in a table.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from study import figures, sentences, tables
+from study.facts import Facts, Importance, compute
+from study.knob import Knob
+from study.study_json import read_study
+from study.tables import Table
+from study.trials import read_trials
+
+FEWEST_FOR_IMPORTANCE = 8
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A table, with the figure drawn from it where there is one. `figure` is a data URI of an SVG."""
+
+    title: str
+    table: Table
+    figure: str | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, plain sentences, exhibits. In `grid` sections figures stand side by side where there is room."""
+
+    title: str
+    sentences: Sequence[str]
+    exhibits: Sequence[Exhibit] = ()
+    grid: bool = False
+
+    @property
+    def anchor(self) -> str:
+        """The title as a link's target."""
+        return self.title.lower().replace(" ", "-")
+
+
+def facts(study_folder: Path) -> Facts:
+    """What study.json and trials.jsonl tell, importances included.
+
+    Raises:
+        InputError: the folder is not a study's.
+        LedgerError: the ledger is damaged in the middle.
+    """
+    told = compute(read_study(study_folder), read_trials(study_folder / "trials.jsonl"))
+    shares, gap = importances(told)
+    return replace(told, importances=shares, importance_gap=gap)
+
+
+def write(study_folder: Path) -> tuple[Path, Path]:
+    """Write report.html and report.md into the study's folder, each whole or not at all; returns their paths.
+
+    Raises:
+        InputError: the folder is not a study's.
+        LedgerError: the ledger is damaged in the middle.
+    """
+    told = facts(study_folder)
+    parts = sections(told)
+    return (
+        _write(study_folder / "report.html", render("report.html.j2", told, parts)),
+        _write(study_folder / "report.md", render("report.md.j2", told, parts)),
+    )
+
+
+def importances(told: Facts) -> tuple[tuple[Importance, ...], str | None]:
+    """Each varied knob's share by PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255), or why there is none."""
+    finished = told.ranked
+    if len(finished) < FEWEST_FOR_IMPORTANCE:
+        return (
+            (),
+            f"Too few finished trials to rank the knobs: {len(finished)}, at least {FEWEST_FOR_IMPORTANCE} needed.",
+        )
+    varied = [
+        knob for knob in told.knobs if len({row.values[knob.name] for row in finished if knob.name in row.values}) > 1
+    ]
+    if not varied:
+        return (), "No searched knob took two values among the finished trials, so none can be ranked."
+    if len({row.score for row in finished}) == 1:
+        return (), "All finished trials have the same score, so no knob can be ranked."
+    shares = _ped_anova(told, varied)
+    return tuple(Importance(name, share) for name, share in sorted(shares.items(), key=lambda item: -item[1])), None
+
+
+def sections(told: Facts) -> list[Section]:
+    """The report in reading order."""
+    choices = [knob for knob in told.knobs if knob.role == "scientific" and knob.choices]
+    drawn = bool(told.ranked)
+    return [
+        Section("Answer", sentences.verdict(told)),
+        Section("Cost", [], [Exhibit("Cost", tables.cost(told))]),
+        Section("Best trials", [], [Exhibit("Best trials and the baseline", tables.best(told))] if told.rows else []),
+        Section(
+            "History",
+            sentences.history(told),
+            [_exhibit("History of the search", tables.history(told), lambda: figures.history(told))] if drawn else [],
+        ),
+        Section(
+            "LWLRAP and precision",
+            sentences.trade_off(told),
+            [_exhibit("The Pareto front", tables.pareto(told), lambda: figures.trade_off(told))] if told.pareto else [],
+        ),
+        Section("Arms", _arm_words(choices), [Exhibit(f"Arms of {k.name}", tables.arms(told, k)) for k in choices]),
+        Section(
+            "Slices", sentences.slices(told), [_slice(told, knob) for knob in told.knobs] if drawn else [], grid=True
+        ),
+        Section("Importance of the knobs", sentences.importances(told), _importance(told)),
+        Section("Pruning", sentences.pruning(told)),
+        Section(
+            "Failures",
+            sentences.failures(told),
+            [Exhibit("Causes", tables.failures(told))] if told.failures else [],
+        ),
+        Section(
+            "Every trial", [], [Exhibit("Every trial of the search", tables.every_trial(told))] if told.rows else []
+        ),
+        Section("Search space", [], [Exhibit("Searched knobs", tables.space(told))] if told.knobs else []),
+        Section("Data and versions", [], [Exhibit("Where this comes from", tables.provenance(told))]),
+    ]
+
+
+def render(template: str, told: Facts, parts: Sequence[Section]) -> str:
+    """A template of this package, filled. HTML is escaped everywhere; Markdown text is made safe by `cell`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("study", "templates"),
+        autoescape=template.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = cell
+    shown = [part for part in parts if part.sentences or part.exhibits]
+    return environment.get_template(template).render(facts=told, sections=shown)
+
+
+def cell(text: str) -> str:
+    """Text that Markdown shows as it stands, in a table or outside."""
+    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("|", "\\|")
+    return " ".join(safe.split())
+
+
+def _ped_anova(told: Facts, varied: Sequence[Knob]) -> dict[str, float]:
+    import optuna
+
+    from study.space import distribution
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study(direction="maximize")
+    finally:
+        optuna.logging.set_verbosity(level)
+    domains = {knob.name: (knob, distribution(knob)) for knob in varied}
+    for row in told.ranked:
+        inside = {n: v for n, v in row.values.items() if n in domains and domains[n][0].contains(v)}
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=inside, distributions={name: domains[name][1] for name in inside}, value=row.score
+            )
+        )
+    return optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
+
+
+def _exhibit(title: str, table: Table, draw: Callable[[], str]) -> Exhibit:
+    return Exhibit(title, table, "data:image/svg+xml;base64," + base64.b64encode(draw().encode()).decode())
+
+
+def _slice(told: Facts, knob: Knob) -> Exhibit:
+    return _exhibit(f"Score by {knob.name}", tables.sliced(told, knob), lambda: figures.sliced(told, knob))
+
+
+def _importance(told: Facts) -> list[Exhibit]:
+    if not told.importances:
+        return []
+    return [_exhibit("Importance of the knobs", tables.importances(told), lambda: figures.importances(told))]
+
+
+def _arm_words(choices: Sequence[Knob]) -> list[str]:
+    if not choices:
+        return ["No scientific knob with choices is on record, so there are no arms."]
+    return [
+        "Finished trials only; pruned ones are counted but not scored. Best and median grow with the number of tries."
+    ]
+
+
+def _write(path: Path, text: str) -> Path:
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        half.write_text(text, encoding="utf-8")
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,138 @@
+"""The report's plain sentences: what a search can say, and what it cannot."""
+
+from __future__ import annotations
+
+from study.facts import Arm, Facts, Row
+from study.knob import Knob
+from study.tables import number, signed
+
+FEW = 3
+
+
+def verdict(facts: Facts) -> list[str]:
+    """The answer as far as a search gives one; never more certain than that."""
+    if not facts.rows:
+        return ["No trial is on record yet, so nothing can be said."]
+    if not facts.ranked:
+        return [f"No trial has finished with a score, so nothing can be said yet. {_states(facts)}"]
+    lines = [_winner(facts)]
+    for knob in facts.knobs:
+        if knob.role == "scientific" and knob.choices:
+            lines.extend(_arms(facts, knob))
+    count = len(facts.ranked)
+    if count > 1:
+        lines.append(
+            f"A search ends with a table, not with evidence: the best of {count} noisy scores is an optimistic one, "
+            "and so are differences between arms that were tuned unequally. "
+            "`rfcx-study confirm` trains the candidates again on fresh partitions and seeds, "
+            "and `rfcx-study compare` says whether they can be told apart."
+        )
+    return lines
+
+
+def history(facts: Facts) -> list[str]:
+    """What the history shows, and which trials are not in it."""
+    missing = [row for row in facts.rows if row.state == "COMPLETE" and row.score is None]
+    lines = [] if facts.ranked else ["No finished trial with a score to show."]
+    if missing:
+        one = len(missing) == 1
+        lines.append(
+            f"{len(missing)} finished {'trial has' if one else 'trials have'} no finite score "
+            f"({_listed(missing)}) and {'is' if one else 'are'} left out."
+        )
+    return lines
+
+
+def trade_off(facts: Facts) -> list[str]:
+    """Whether both axes of the trade-off are known."""
+    if not facts.pareto:
+        return [f"No finished trial has both `lwlrap` and `{facts.precision_form}` on record."]
+    return [
+        f"{len(facts.pareto)} of {len(facts.ranked)} finished trials are on the Pareto front: "
+        f"no other has both a higher LWLRAP and a higher `{facts.precision_form}`."
+    ]
+
+
+def slices(facts: Facts) -> list[str]:
+    """How to read the slices."""
+    if not facts.knobs:
+        return ["No searched knob is on record in study.json."]
+    if not facts.ranked:
+        return ["No finished trial with a score to show."]
+    return ["Every other knob varies along with the one shown: a slice suggests, it does not separate effects."]
+
+
+def importances(facts: Facts) -> list[str]:
+    """How importances were computed, or why not."""
+    if facts.importance_gap:
+        return [facts.importance_gap]
+    return [
+        f"PED-ANOVA over {len(facts.ranked)} finished trials. Shares sum to 1 whether or not any knob matters, "
+        "and with few trials they are unsteady."
+    ]
+
+
+def pruning(facts: Facts) -> list[str]:
+    """What pruning saved, and how good the best pruned trial was."""
+    told = facts.pruning
+    if told.pruned == 0:
+        return ["No trial was pruned."]
+    lines = [f"{told.pruned} of {len(facts.rows)} trials were stopped early."]
+    if told.epochs_saved is not None:
+        lines.append(
+            f"Against the {told.full_epochs} epochs of a finished trial this saved {told.epochs_saved:,} epochs."
+        )
+    else:
+        lines.append("How many epochs that saved is not known: no trial has finished.")
+    if told.best_at_pruning is not None:
+        lines.append(
+            f"The best score at which a trial was stopped is {number(told.best_at_pruning)}; "
+            "whether it would have become a good one was not measured."
+        )
+    return lines
+
+
+def failures(facts: Facts) -> list[str]:
+    """How many trials failed."""
+    failed = sum(len(failure.trials) for failure in facts.failures)
+    return [f"{failed} of {len(facts.rows)} trials failed."] if failed else ["No trial failed."]
+
+
+def _states(facts: Facts) -> str:
+    words = {"RUNNING": "running or interrupted", "STOPPED": "stopped by the budget", "COMPLETE": "without a score"}
+    parts = [f"{count} {words.get(state, state.lower())}" for state, count in sorted(facts.cost.states.items())]
+    return f"On record: {', '.join(parts)}."
+
+
+def _winner(facts: Facts) -> str:
+    best, first = facts.ranked[0], facts.baseline
+    several = len(facts.ranked) > 1
+    head = f"The best of {len(facts.ranked)} finished trials" if several else "The only finished trial"
+    if best.origin == "baseline":
+        return f"{head} is the baseline itself (trial {best.number}), with a score of {number(best.score)}."
+    text = f"{head} is trial {best.number} ({best.label}), with a score of {number(best.score)}"
+    if best.difference is not None and first is not None:
+        return f"{text}: {signed(best.difference)} against the baseline's {number(first.score)}."
+    return f"{text}. The baseline has no finished score, so there is nothing to hold it against."
+
+
+def _arms(facts: Facts, knob: Knob) -> list[str]:
+    arms = [arm for arm in facts.arms if arm.knob == knob.name]
+    seen = sorted((arm for arm in arms if arm.finished), key=lambda arm: -(arm.best or 0.0))
+    if len(seen) < 2:
+        only = f" (`{seen[0].value}`)" if seen else ""
+        return [f"By `{knob.name}` only one arm has a finished trial{only}, so arms cannot be compared."]
+    told = ", ".join(f"`{arm.value}` {number(arm.best)} (best of {arm.finished})" for arm in seen)
+    return [f"By `{knob.name}`: {told}.", *_starved(arms)]
+
+
+def _starved(arms: list[Arm]) -> list[str]:
+    few = [f"`{arm.value}` ({arm.finished})" for arm in arms if arm.finished < FEW]
+    if not few:
+        return []
+    return [f"Fewer than {FEW} finished trials: {', '.join(few)}. A best of so few cannot be held against the others."]
+
+
+def _listed(rows: list[Row]) -> str:
+    head = ", ".join(str(row.number) for row in rows[:10])
+    return head if len(rows) <= 10 else f"{head}, …"

@@ -1,0 +1,74 @@
+"""study.json read back: what was asked, of what data, with which versions. Every key but `name` may be missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rfcx_model.errors import InputError
+from rfcx_model.hyperparameters import knobs as all_knobs
+from study.knob import Knob
+
+
+def read_study(folder: Path) -> dict[str, Any]:
+    """study.json as it stands.
+
+    Raises:
+        InputError: the folder is not a study's, or its study.json cannot be read.
+    """
+    path = folder / "study.json"
+    try:
+        study = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{folder}: not a study's folder, it has no study.json. Give the folder `run` wrote."
+        ) from None
+    except ValueError as error:
+        raise InputError(f"{path}: must be JSON, but {error}. Restore the file, or `run` the space again.") from None
+    if not isinstance(study, dict):
+        raise InputError(f"{path}: must be a JSON object, but got {type(study).__name__}. Restore the file.")
+    return study
+
+
+def searched_knobs(study: Mapping[str, Any]) -> tuple[Knob, ...]:
+    """The searched knobs, each after those that its `when` asks about.
+
+    They stand as a list `knobs`, or as the tables `scientific` and `nuisance` with their `order`.
+    """
+    if study.get("knobs"):
+        return tuple(
+            _knob(item["name"], item.get("role"), {"when": item.get("when"), **(item.get("distribution") or {})})
+            for item in study["knobs"]
+        )
+    tables = {role: study.get(role) or {} for role in ("scientific", "nuisance")}
+    found = {name: _knob(name, role, domain) for role, table in tables.items() for name, domain in table.items()}
+    order = [name for name in study.get("order") or () if name in found]
+    return tuple(found[name] for name in [*order, *(name for name in found if name not in order)])
+
+
+def active_values(knobs: Sequence[Knob], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The searched knobs that act in a full configuration, with their values."""
+    names = {knob.name for knob in knobs}
+    seen = {name: value for name, value in config.items() if name not in names}
+    values: dict[str, Any] = {}
+    for knob in knobs:
+        if knob.name in config and all(name in seen and seen[name] in allowed for name, allowed in knob.when):
+            seen[knob.name] = values[knob.name] = config[knob.name]
+    return values
+
+
+def _knob(name: str, role: str | None, domain: Mapping[str, Any]) -> Knob:
+    known: Literal["scientific", "nuisance"] = "scientific" if role == "scientific" else "nuisance"
+    return Knob(
+        name=name,
+        role=known,
+        choices=tuple(domain.get("choices") or ()),
+        low=domain.get("low") or 0.0,
+        high=domain.get("high") or 0.0,
+        log=bool(domain.get("log")),
+        step=domain.get("step"),
+        whole=type(all_knobs().get(name)) is int,
+        when=tuple((other, tuple(values)) for other, values in (domain.get("when") or {}).items()),
+    )
