@@ -26,6 +26,7 @@ from rfcx_model.hyperparameters import Frontend
 
 LEAST_POWER = 1e-10  # librosa.power_to_db's amin
 LEVELS = 255
+_BLOCK_SAMPLES = 1 << 20  # so that stereo at 192 kHz is never held whole
 _BLOCK_FRAMES = 128  # a block of frames stays in the processor's cache
 _BAND_MELS = 16  # mels of a band share one small matrix product
 
@@ -61,14 +62,17 @@ def read_audio(path: Path | str, sample_rate_hz: int) -> np.ndarray:
     """
     try:
         with soundfile.SoundFile(path) as sound:
-            expected, rate_hz = sound.frames, sound.samplerate
-            audio = sound.read(dtype="float32", always_2d=True)
+            rate_hz, got = sound.samplerate, 0
+            mono = np.empty(sound.frames, dtype=np.float32)
+            for block in sound.blocks(_BLOCK_SAMPLES, dtype="float32", always_2d=True):
+                block.mean(axis=1, out=mono[got : got + len(block)])
+                got += len(block)
     except soundfile.LibsndfileError as error:
         raise InputError(f"{path}: must decode to its end, but it is broken ({error}). Copy the file again.") from error
-    if len(audio) != expected or not np.isfinite(audio).all():
-        got = f"{len(audio)} of {expected} samples" if len(audio) != expected else "samples that are no numbers"
-        raise InputError(f"{path}: must decode to its end, but got {got}. Copy the file again.")
-    mono = audio[:, 0] if audio.shape[1] == 1 else audio.mean(axis=1)
+    if got != len(mono):
+        raise InputError(f"{path}: must decode to its end, but {got} of {len(mono)} samples do. Copy the file again.")
+    if not np.isfinite(mono).all():
+        raise InputError(f"{path}: samples must be numbers, but got nan or inf. Write the file again.")
     return resample(mono, rate_hz, sample_rate_hz)
 
 
@@ -115,7 +119,7 @@ def log_mel(audio: np.ndarray, frontend: Frontend) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def mel_basis(frontend: Frontend) -> np.ndarray:
-    """librosa's mel basis: float32 (mel, bin)."""
+    """The mel basis of librosa: float32 (mel, bin)."""
     import librosa.filters  # slow to import, and needed only where sound is read
 
     basis: np.ndarray = librosa.filters.mel(
