@@ -38,7 +38,7 @@ class Task:
 
     `folds` are the held-out folds, one model each; −1 holds nothing out. `starts` are the weights that each model
     begins with (None: fresh or pretrained). `teachers` hold, for each model, what its teachers say:
-    (teacher, window, species), NaN where they may not speak.
+    (teacher, window, species), NaN where they may not speak. `measured` asks for out-of-fold metrics at every epoch.
     """
 
     hyperparameters: Hyperparameters
@@ -48,6 +48,7 @@ class Task:
     seed: int
     starts: tuple[Weights | None, ...]
     teachers: tuple[Floats, ...] = ()
+    measured: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ class Epoch:
     """One epoch of all fold models of a stage.
 
     `outputs` are arrays for others: stage 2's last epoch has `probabilities` (model, window, species), NaN in the
-    held-out fold; stage 3's every epoch `recording_scores`, `box_scores` and `folds` (see metrics.OutOfFold).
+    held-out fold; every measured epoch `recording_scores`, `box_scores` and `folds` (see metrics.OutOfFold).
     """
 
     stage: int
@@ -90,10 +91,10 @@ def stage(name: StageName, task: Task, resume: State | None = None) -> Iterator[
         metrics: dict[str, float] = {}
         if name == "stage2" and epoch == knobs.epochs:
             outputs["probabilities"] = np.stack([_teach(task, learner) for learner in learners])
-        if name == "stage3":
+        if task.measured:
             scored = _out_of_fold(task, learners)
             metrics = measure(task.corpus.listed, scored, _pseudo_truth(learners, task.corpus))
-            outputs = {
+            outputs |= {
                 "recording_scores": scored.recording_scores,
                 "box_scores": scored.box_scores,
                 "folds": scored.folds,

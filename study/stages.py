@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Protocol
 
 import numpy as np
+from torch import Tensor
 
 from rfcx_model import train
 from rfcx_model.batches import derive
@@ -67,20 +68,30 @@ class Request:
         return int(knobs[self.stage])
 
 
-def trial_request(hyperparameters: Hyperparameters, folds: tuple[int, ...], seed: int) -> Request:
-    """The whole recipe as one request: stage 3 of all folds abreast, after its stages 1 and teachers.
+def trial_request(
+    hyperparameters: Hyperparameters, folds: tuple[int, ...], seed: int, first_own: StageName = "stage3"
+) -> Request:
+    """The whole recipe of a trial as one request: stage 3 of all folds abreast, after its stage 1 and its teachers.
+
+    From `first_own` on (the first stage that a searched knob changes) all folds train abreast in the trial; stages
+    before it are asked for fold by fold, so that they can be shared and spread over the machine.
 
     Teachers are `own`: for each student fold, stage-2 models of different seeds that were trained on the student's
     own training folds from the same stage 1. With a pseudo-label threshold of 1 no teacher is asked for.
     """
-    first = [Request("stage1", (fold,), seed) for fold in folds]
     teachers = hyperparameters.stage3.teachers if hyperparameters.stage3.pseudo_threshold < 1 else 0
-    second = [
-        Request("stage2", request.folds, derive(seed, "teacher", teacher), (request,))
-        for request in first
-        for teacher in range(teachers)
-    ]
+    apart = [(fold,) for fold in folds]
+    first = [Request("stage1", group, seed) for group in ([folds] if first_own == "stage1" else apart)]
+    second = []
+    for group in apart if first_own == "stage3" else [folds]:
+        after = tuple(request for request in first if set(group) & set(request.folds))
+        second += [Request("stage2", group, derive(seed, "teacher", t), after) for t in range(teachers)]
     return Request("stage3", folds, seed, (*first, *second))
+
+
+def own(request: Request) -> list[Request]:
+    """The requests of a trial that train all its folds abreast: those that it reports, in order."""
+    return [one for one in (*earlier(request), request) if one.folds == request.folds]
 
 
 def earlier(request: Request) -> list[Request]:
@@ -162,30 +173,33 @@ def epochs(workshop: Workshop, hyperparameters: Hyperparameters, request: Reques
         yield replace(epoch, state=state), False
 
 
+def trial_epochs(
+    workshop: Workshop, hyperparameters: Hyperparameters, request: Request
+) -> Iterator[tuple[Epoch, bool]]:
+    """All epochs that a trial reports, stage after stage, each with whether it was found rather than trained."""
+    for one in own(request):
+        yield from epochs(workshop, hyperparameters, one)
+
+
 def _task(workshop: Workshop, hyperparameters: Hyperparameters, request: Request) -> Task:
     """What a stage starts from: weights of stage 1, and for stage 3 what the teachers say."""
-    results = {parent: obtain(workshop, hyperparameters, parent) for parent in request.after}
-    starts = tuple(
-        next((r.state.weights(0) for p, r in results.items() if p.stage == "stage1" and p.folds == (fold,)), None)
-        for fold in request.folds
-    )
-    teachers = []
+    results = [(parent, obtain(workshop, hyperparameters, parent)) for parent in request.after]
+    starts: list[dict[str, Tensor] | None] = []
+    teachers: list[np.ndarray] = []
     for fold in request.folds:
-        said = [
-            result.outputs["probabilities"][0]
-            for parent, result in results.items()
-            if parent.stage == "stage2" and parent.folds == (fold,)
-        ]
-        if said:
-            teachers.append(np.stack(said))
+        mine = [(parent.stage, result, parent.folds.index(fold)) for parent, result in results if fold in parent.folds]
+        starts += [next((result.state.weights(place) for stage, result, place in mine if stage == "stage1"), None)]
+        said = [result.outputs["probabilities"][place] for stage, result, place in mine if stage == "stage2"]
+        teachers += [np.stack(said)] if said else []
     return Task(
         hyperparameters=hyperparameters,
         corpus=workshop.corpus,
         compute=workshop.compute,
         folds=request.folds,
         seed=request.seed,
-        starts=starts,
+        starts=tuple(starts),
         teachers=tuple(teachers),
+        measured=len(request.folds) > 1,
     )
 
 
