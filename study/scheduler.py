@@ -1,0 +1,158 @@
+"""Which trials are worth another epoch: Ray's ASHA or median rule over whole-CV epochs, or none.
+
+Ray's schedulers know trials by an id that a restart changes and forget why they stopped one. Here a trial is the
+ledger's number, the epochs in the ledger are replayed at the start, and every pruning has its reason.
+
+Results must hold `trial`, `step` (from 1, of the trial's own epochs) and `score`; `planned` (the steps of this very
+trial) where it is not the same for all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
+
+from study.space import Search
+from study.trials import Trial
+
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
+    from ray.tune.experiment import Trial as RayTrial
+
+BASELINE: Final = 0
+"""The number of the baseline. All differences are shown against it, so it is never pruned."""
+
+_ENOUGH: Final = 3  # other trials before the median rule judges; Ray's default
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """What Ray's rules need of a trial: a name that no restart changes."""
+
+    trial_id: str
+
+
+class StudyScheduler(FIFOScheduler):
+    """Runs trials in order and stops those that fall behind.
+
+    `planned` is the largest number of steps a trial can have; its last step is the end, not a pruning.
+    `pruned` says why, by trial number. `overdue` holds trials that the ledger calls RUNNING although the rule stopped
+    them at their last epoch: the driver died between the two, and the next one has to write their end.
+    """
+
+    def __init__(
+        self, search: Search, planned: int, trials: Sequence[Trial] = (), spared: Collection[int] = (BASELINE,)
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.pruned: dict[int, str] = {}
+        self.overdue: dict[int, str] = {}
+        self._planned = planned
+        self._spared = frozenset(spared)
+        self._seen: dict[int, int] = {}
+        self._rule = _rule(search, planned)
+        self._replay(trials)
+
+    def on_trial_result(self, tune_controller: TuneController, trial: RayTrial, result: Mapping[str, Any]) -> str:
+        """STOP or CONTINUE; a result seen before, or one without a finite score, changes nothing."""
+        del tune_controller, trial
+        if not all(key in result for key in ("trial", "step", "score")):
+            return str(TrialScheduler.CONTINUE)
+        number = int(result["trial"])
+        reason = self.judge(number, int(result["step"]), float(result["score"]))
+        if not reason or number in self._spared or result["step"] >= result.get("planned", self._planned):
+            return str(TrialScheduler.CONTINUE)
+        self.pruned[number] = reason
+        return str(TrialScheduler.STOP)
+
+    def judge(self, number: int, step: int, score: float) -> str:
+        """Record one epoch, once, and return why the rule would stop the trial there; empty when it would not."""
+        if self._rule is None or step <= self._seen.get(number, 0) or not math.isfinite(score):
+            return ""
+        self._seen[number] = step
+        if step >= self._planned:
+            return ""
+        trial = _Numbered(str(number))
+        if isinstance(self._rule, ASHAScheduler):
+            return _judge_asha(self._rule, trial, step, score)
+        return _judge_median(self._rule, trial, step, score)
+
+    def _replay(self, trials: Sequence[Trial]) -> None:
+        """Epochs of the ledger in the order in which they were made; what was decided then stays decided."""
+        epochs = [(epoch.time, trial.number, epoch) for trial in trials for epoch in trial.epochs]
+        running = {trial.number: trial.step for trial in trials if trial.state == "RUNNING"}
+        for _, number, epoch in sorted(epochs, key=lambda entry: entry[:2]):
+            reason = self.judge(number, epoch.step, epoch.metrics.get("score", math.nan))
+            if reason and running.get(number) == epoch.step and number not in self._spared:
+                self.overdue[number] = reason
+        self.pruned = {trial.number: trial.reason for trial in trials if trial.state == "PRUNED"}
+
+    def debug_string(self) -> str:
+        """One line for Tune's own display."""
+        return f"{len(self.pruned)} trials pruned"
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the truth, and Ray's files are never read back."""
+
+
+def rungs(search: Search, planned: int) -> list[int]:
+    """The steps after which ASHA compares: grace, grace · factor, ... below `planned`."""
+    steps = []
+    step = search.grace
+    while step < planned:
+        steps.append(step)
+        step *= search.factor
+    return steps
+
+
+def _rule(search: Search, planned: int) -> Any:
+    """One of Ray's rules, or None. Any: they are asked here without a controller and without Ray's trials."""
+    if search.scheduler == "none" or not rungs(search, planned):
+        return None
+    if search.scheduler == "median":
+        return MedianStoppingRule(
+            time_attr="step",
+            metric="score",
+            mode="max",
+            grace_period=search.grace,
+            min_samples_required=_ENOUGH,
+            min_time_slice=int(1e9),  # else Ray pauses trials, and a paused one is lost
+        )
+    return ASHAScheduler(
+        time_attr="step",
+        metric="score",
+        mode="max",
+        max_t=planned,
+        grace_period=search.grace,
+        reduction_factor=search.factor,
+    )
+
+
+def _judge_asha(rule: Any, trial: _Numbered, step: int, score: float) -> str:
+    (bracket,) = rule._brackets
+    if trial.trial_id not in rule._trial_info:
+        rule.on_trial_add(None, trial)
+    rung = next((at for at, recorded in bracket._rungs if step >= at and trial.trial_id not in recorded), None)
+    recorded = dict(next((scores for at, scores in bracket._rungs if at == rung), {}))
+    if rule.on_trial_result(None, trial, {"step": step, "score": score}) != TrialScheduler.STOP:
+        return ""
+    return (
+        f"step {step}: score {score:.4g} is below the {bracket.cutoff(recorded):.4g} "
+        f"that the best 1/{bracket.rf:g} of {len(recorded)} reached"
+    )
+
+
+def _judge_median(rule: Any, trial: _Numbered, step: int, score: float) -> str:
+    if rule.on_trial_result(None, trial, {"step": step, "score": score}) != TrialScheduler.STOP:
+        return ""
+    rule._stopped_trials.discard(trial)  # it may be spared; Ray's rule asserts that a stopped one says no more
+    others = [other for other in rule._trials_beyond_time(step) if other != trial]
+    median = float(np.median([rule._running_mean(other, step) for other in others]))
+    return (
+        f"step {step}: best score {rule._best_result(trial):.4g} is below {median:.4g}, "
+        f"the median of {len(others)} others' means so far"
+    )

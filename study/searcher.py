@@ -1,0 +1,270 @@
+"""Optuna as a Ray searcher: rebuilt from the ledger at each start, told the truth about every trial.
+
+The Optuna study lives in memory and can be thrown away. Each proposal is drawn by a fresh sampler seeded with
+(study seed, trial number), so a rebuilt searcher proposes what the unbroken one would.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from ray.tune.search import Searcher
+
+from study import objective
+from study.space import Params, Study, distribution, suggest
+from study.trials import Origin, State, Trial
+
+_RANDOM_FIRST: Final = 10  # trials before a model is trusted; Optuna's own default
+_POPULATION: Final = 20  # of NSGA-II; a study has tens of trials, not the thousands of Optuna's 50. Assumption
+_NEVER_ASKED: Final = "confirm"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    origin: Origin
+    proposal: dict[str, Any]
+
+
+class StudySearcher(Searcher):
+    """Hands out trials: those a crash left unfinished, the baseline, points to try, then proposals.
+
+    Numbers are the ledger's. `limit` counts baseline and search trials, past ones among them; confirm trials are
+    never counted and never told to Optuna.
+    """
+
+    def __init__(self, study: Study, trials: Sequence[Trial], limit: int) -> None:
+        super().__init__()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._study = study
+        self._limit = limit
+        self._points = _points(study)
+        self._optuna = optuna.create_study(directions=_directions(study))
+        self._open: dict[int, optuna.Trial] = {}
+        self._facts: dict[int, _Asked] = {}
+        self._numbers: dict[str, int] = {}
+        self._unfinished: deque[Trial] = deque()
+        self._next = 1 + max((trial.number for trial in trials), default=-1)
+        for trial in sorted(trials, key=lambda trial: trial.number):
+            if trial.origin != _NEVER_ASKED:
+                self._rebuild(trial)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]  # Ray's FINISHED is a str
+        """The next trial: `{"trial", "attempt", "replicate", "params"}`, or FINISHED."""
+        if self._unfinished:
+            trial = self._unfinished.popleft()
+            self._numbers[trial_id] = trial.number
+            params = self._study.params_of(trial.config)
+            return _config(trial.number, trial.attempt + 1, trial.replicate, params)
+        position = len(self._facts)
+        if position >= self._limit or (self._study.search.sampler == "grid" and position >= len(self._points)):
+            return str(Searcher.FINISHED)
+        number, self._next = self._next, self._next + 1
+        replicate, point = self._points[position] if position < len(self._points) else (0, None)
+        self._optuna.sampler = _sampler(self._study, number, position - len(self._points))
+        if point is not None:
+            self._optuna.enqueue_trial(point)
+        asked = self._optuna.ask()
+        params = suggest(self._study, asked)
+        self._open[number] = asked
+        self._facts[number] = _Asked("search" if position else "baseline", self._proposal(point is not None))
+        self._numbers[trial_id] = number
+        return _config(number, 1, replicate, params)
+
+    def _proposal(self, given: bool) -> dict[str, Any]:
+        attributes = self._optuna.get_trials(deepcopy=False)[-1].system_attrs
+        kept = {key: value for key, value in attributes.items() if key != "fixed_params"}
+        return {"sampler": "given" if given else self._study.search.sampler, "attributes": kept}
+
+    def proposal(self, number: int) -> dict[str, Any]:
+        """What the sampler needs to go on after a restart: part of the started event."""
+        return self._facts[number].proposal
+
+    def origin(self, number: int) -> Origin:
+        """Whether this is the baseline or a trial of the search."""
+        return self._facts[number].origin
+
+    def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """One epoch's score. Ray does not call this for the epoch at which the scheduler stops a trial."""
+        self._report(self._numbers[trial_id], result)
+
+    def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
+        """Take the last epoch's score. What became of the trial is known to the driver alone: see `tell`."""
+        del error
+        number = self._numbers.pop(trial_id, None)
+        if number is not None and result:
+            self._report(number, result)
+
+    def _report(self, number: int, result: Mapping[str, Any]) -> None:
+        trial, score, step = self._open.get(number), result.get("score"), result.get("step")
+        if trial is None or score is None or step is None or not math.isfinite(score) or self._pareto:
+            return
+        if step not in _frozen(self._optuna, trial).intermediate_values:
+            trial.report(float(score), int(step))
+
+    def tell(self, number: int, state: State, score: float | None, metrics: Mapping[str, float] | None = None) -> State:
+        """Tell Optuna how a trial ended, and return its true state: COMPLETE without a finite score is FAILED.
+
+        `metrics` of the last epoch are needed for the rule "pareto" alone. STOPPED is told as FAIL: nobody knows
+        what the trial would have reached.
+        """
+        trial = self._open.pop(number)
+        if state == "COMPLETE":
+            values = _values(self._study, score, metrics or {})
+            if values is not None:
+                self._optuna.tell(trial, values)
+                return "COMPLETE"
+            state = "FAILED"
+        self._optuna.tell(trial, state=TrialState.PRUNED if state == "PRUNED" else TrialState.FAIL)
+        return state
+
+    def trials(self) -> list[FrozenTrial]:
+        """Optuna's own view, in the order of the ledger's numbers."""
+        return list(self._optuna.trials)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the truth, and Ray's files are never read back."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Refused: a searcher is rebuilt from the ledger."""
+        raise RuntimeError(f"{checkpoint_path} is not read back; build the searcher from the ledger")
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        """Accept what Tune says: score and direction are the study's own."""
+        del metric, mode, config, spec
+        return True
+
+    @property
+    def _pareto(self) -> bool:
+        return self._study.objective.rule == "pareto"
+
+    def _rebuild(self, trial: Trial) -> None:
+        self._facts[trial.number] = _Asked(trial.origin, dict(trial.proposal))
+        frozen = _frozen_trial(self._study, trial)
+        self._optuna.add_trial(frozen)
+        if frozen.state == TrialState.RUNNING:
+            added = self._optuna.get_trials(deepcopy=False)[-1]
+            self._open[trial.number] = optuna.Trial(self._optuna, added._trial_id)
+            self._unfinished.append(trial)
+
+
+def _config(number: int, attempt: int, replicate: int, params: Params) -> dict[str, Any]:
+    return {"trial": number, "attempt": attempt, "replicate": replicate, "params": params}
+
+
+def _directions(study: Study) -> list[StudyDirection]:
+    return [StudyDirection.MAXIMIZE] * (2 if study.objective.rule == "pareto" else 1)
+
+
+def _points(study: Study) -> list[tuple[int, Params]]:
+    """What is tried before the sampler is asked, with its replicate; all of a grid, one replicate after the other."""
+    if study.search.sampler != "grid":
+        first: list[Params] = []
+        for point in (study.baseline, *study.tries):
+            if dict(point) not in first:
+                first.append(dict(point))
+        return [(0, point) for point in first]
+    baseline = dict(study.baseline)
+    arms = [baseline, *(point for point in study.grid() if point != baseline)]
+    return [(replicate, arm) for replicate in range(study.search.replicates) for arm in arms]
+
+
+def _values(study: Study, score: float | None, metrics: Mapping[str, float]) -> list[float] | None:
+    """What Optuna is told of a COMPLETE trial; None when it is not finite."""
+    if score is None or not math.isfinite(score):
+        return None
+    if study.objective.rule != "pareto":
+        return [score]
+    try:
+        return list(objective.values(study.objective, metrics))
+    except objective.ScoreError:
+        return None
+
+
+def _frozen(asked: optuna.Study, trial: optuna.Trial) -> FrozenTrial:
+    return asked.get_trials(deepcopy=False)[trial.number]
+
+
+def _frozen_trial(study: Study, trial: Trial) -> FrozenTrial:
+    """A ledger trial as Optuna would hold it had it never been forgotten. RUNNING and STOPPED ones are open again."""
+    scores = {epoch.step: epoch.metrics.get("score", math.nan) for epoch in trial.epochs}
+    scores = {step: score for step, score in scores.items() if math.isfinite(score)}
+    if study.objective.rule == "pareto":
+        scores = {}
+    state, values = TrialState.FAIL, None
+    if trial.state == "COMPLETE":
+        values = _values(study, trial.score, trial.metrics)
+        state = TrialState.FAIL if values is None else TrialState.COMPLETE
+    elif trial.state == "PRUNED":
+        state, values = TrialState.PRUNED, [scores[max(scores)]] if scores else None
+    elif trial.state in ("RUNNING", "STOPPED"):
+        state = TrialState.RUNNING
+    params = study.params_of(trial.config)
+    domains = {knob.name: distribution(knob) for knob in study.knobs if knob.name in params}
+    return create_trial(
+        state=state,
+        values=values,
+        params=params,
+        distributions=domains,
+        intermediate_values=scores,
+        system_attrs=dict(trial.proposal.get("attributes", {})),
+    )
+
+
+def _sampler(study: Study, number: int, index: int) -> BaseSampler:
+    """A sampler for one proposal: the `index`-th that is not given, for the trial `number`."""
+    search = study.search
+    seed = int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
+    if search.sampler == "random" or index < 0:
+        return optuna.samplers.RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # group and QMC are called experimental
+        if search.sampler == "tpe":
+            return optuna.samplers.TPESampler(
+                multivariate=True,
+                group=True,
+                constant_liar=True,
+                n_startup_trials=_RANDOM_FIRST,
+                seed=seed,
+            )
+        if search.sampler == "gp":
+            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=_RANDOM_FIRST, warn_independent_sampling=False)
+        if search.sampler == "nsga2":
+            return _Nsga2(population_size=_POPULATION, seed=seed)
+        return _Sobol(study, index)
+
+
+class _Nsga2(optuna.samplers.NSGAIISampler):
+    """Optuna gives a generation's parents in one order at the first question and in another ever after."""
+
+    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        super().get_parent_population(study, generation)
+        return super().get_parent_population(study, generation)
+
+
+class _Sobol(optuna.samplers.QMCSampler):
+    """One scrambled Sobol sequence over all knobs, conditional ones too, whose points are taken by index."""
+
+    def __init__(self, study: Study, index: int) -> None:
+        super().__init__(qmc_type="sobol", scramble=True, seed=study.search.seed, warn_independent_sampling=False)
+        self._index = index
+        self._knobs = {knob.name: distribution(knob) for knob in study.knobs}
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, optuna.distributions.BaseDistribution]:
+        del study, trial
+        return dict(self._knobs)
+
+    def _find_sample_id(self, study: optuna.Study, search_space: dict[str, Any]) -> int:
+        del study, search_space
+        return self._index
