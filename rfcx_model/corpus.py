@@ -14,7 +14,7 @@ from rfcx_model.hyperparameters import Hyperparameters
 from rfcx_model.labels import Boxes, Indices, WindowLabels, grid, window_labels
 from rfcx_model.metrics import Listed
 from rfcx_model.recordings import Recordings
-from rfcx_model.spectrogram import Spectrograms
+from rfcx_model.spectrogram_cache import Spectrograms
 
 
 @dataclass(frozen=True, eq=False)

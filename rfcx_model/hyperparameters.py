@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 _strict: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 MixupSite = Literal["none", "input", "stage3", "stage4"]
+StageName = Literal["stage1", "stage2", "stage3"]
 LabelRule = Literal["convex", "union", "diary"]
 
 Count = Annotated[int, Field(ge=1)]
@@ -171,7 +172,7 @@ class Hyperparameters:
     ruler: Ruler = Field(default_factory=Ruler)
 
 
-READS: Final[dict[str, tuple[str, ...]]] = {
+READS: Final[dict[StageName, tuple[str, ...]]] = {
     "stage1": ("frontend", "windows", "network", "augment", "stage1"),
     "stage2": ("stage2",),  # and all that stage 1 reads, through the stage before it
     "stage3": ("stage3", "ruler"),  # and all that stages 1 and 2 read
@@ -212,7 +213,7 @@ def build(values: dict[str, Any]) -> Hyperparameters:
     return _adapter.validate_python(nested)
 
 
-def group_of(hyperparameters: Hyperparameters, stage: str) -> dict[str, dict[str, Any]]:
+def group_of(hyperparameters: Hyperparameters, stage: StageName) -> dict[str, dict[str, Any]]:
     """What `stage` reads itself, as plain JSON values: the knobs' share of its name."""
     wanted = READS[stage]
     nested = _adapter.dump_python(hyperparameters, mode="json")

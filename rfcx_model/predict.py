@@ -109,13 +109,13 @@ def hear(audio_path: Path, hyperparameters: Hyperparameters, compute: Compute) -
     """One recording of any rate, decoded and encoded as the training recordings were."""
     frontend: Frontend = hyperparameters.frontend
     spectrogram = encode(log_mel(read_audio(audio_path, frontend.sample_rate_hz), frontend), frontend)
-    scale, shift = affine(spectrogram, frontend, hyperparameters.windows.normalise)
+    scale, shift = affine(spectrogram, hyperparameters.windows.normalise)
     device = compute.device
     return Sounds(
         cells=torch.from_numpy(spectrogram.cells).to(device),
         offsets=torch.tensor([0, len(spectrogram.cells)], device=device),
-        scale=torch.tensor([scale], dtype=torch.float32, device=device),
-        shift=torch.from_numpy(np.array(shift, dtype=np.float32)).reshape(1, -1).to(device),
+        scale=torch.from_numpy(scale.reshape(1)).to(device),
+        shift=torch.from_numpy(shift.reshape(1, -1)).to(device),
         step_db=frontend.range_db / 255.0,
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from rfcx_model import batches, network, predict
 from rfcx_model.augment import augment
 from rfcx_model.compute import Compute
 from rfcx_model.corpus import Corpus
-from rfcx_model.hyperparameters import Hyperparameters, Stage1, Stage2, Stage3
+from rfcx_model.hyperparameters import Hyperparameters, Stage1, Stage2, Stage3, StageName
 from rfcx_model.labels import Floats, WindowLabels, pseudo_positives, with_pseudo
 from rfcx_model.learner import Learner, State, restore, snapshot
 from rfcx_model.losses import masked_loss
@@ -28,7 +27,6 @@ from rfcx_model.metrics import OutOfFold, measure
 from rfcx_model.mixup import Labels, Mix, draw, mix_labels
 from rfcx_model.predict import Grid
 
-StageName = Literal["stage1", "stage2", "stage3"]
 Weights = Mapping[str, Tensor]
 
 

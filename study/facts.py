@@ -187,9 +187,16 @@ def finite(value: Any) -> float | None:
     return float(value)
 
 
-def short(knob: Knob) -> str:
-    """A knob's name without its group."""
-    return knob.name.rpartition(".")[2]
+def short_names(knobs: Sequence[Knob]) -> dict[str, str]:
+    """For each knob the last words of its name that no other searched knob's name ends with."""
+    tails = {knob.name: knob.name.rpartition(".")[2].split("_") for knob in knobs}
+    names = {}
+    for name, words in tails.items():
+        others = [other for key, other in tails.items() if key != name]
+        lengths = range(1, len(words) + 1)
+        length = next((n for n in lengths if all(other[-n:] != words[-n:] for other in others)), None)
+        names[name] = name if length is None else "_".join(words[-length:])
+    return names
 
 
 def shown(value: Any) -> str:
@@ -206,9 +213,10 @@ def _row(trial: Trial, knobs: Sequence[Knob], reference: Mapping[str, Any], leve
     score = finite(trial.score)
     if score is None and trial.state == "PRUNED":
         score = finite(trial.metrics.get("score"))
-    compared = trial.state == "COMPLETE" and score is not None and level is not None
-    changed = {short(knob): values[knob.name] for knob in knobs if _differs(knob.name, values, reference)}
-    label = " ".join(f"{name}={shown(value)}" for name, value in changed.items())
+    compared = trial.state == "COMPLETE" and trial.origin != "baseline" and score is not None and level is not None
+    changed = {name: value for name, value in values.items() if name not in reference or reference[name] != value}
+    names = short_names(knobs)
+    label = " ".join(f"{names[name]}={_brief(value)}" for name, value in changed.items())
     return Row(
         number=trial.number,
         origin=trial.origin,
@@ -224,8 +232,8 @@ def _row(trial: Trial, knobs: Sequence[Knob], reference: Mapping[str, Any], leve
     )
 
 
-def _differs(name: str, values: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
-    return name in values and (name not in reference or values[name] != reference[name])
+def _brief(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else shown(value)
 
 
 def _counts(row: Row) -> bool:

@@ -31,7 +31,7 @@ THIN: Final = 1000
 
 def history(facts: Facts) -> str:
     """Score of every finished trial in the order they ended, pruned ones faint, and the running best."""
-    figure, axes = _sheet(6.4, 3.3)
+    figure, axes = _sheet(5.0, 3.2)
     ended = sorted((row for row in facts.rows if row.score is not None), key=lambda row: (row.ended or 0.0, row.number))
     place = {row.number: index for index, row in enumerate(ended, start=1)}
     pruned = [row for row in ended if row.state == "PRUNED"]
@@ -51,7 +51,7 @@ def history(facts: Facts) -> str:
 
 def trade_off(facts: Facts) -> str:
     """LWLRAP against precision of finished trials, with the Pareto front as a line."""
-    figure, axes = _sheet(6.4, 4.2)
+    figure, axes = _sheet(5.0, 3.9)
     for name, rows in _by_arm(facts).items():
         whole = [row for row in rows if _both(facts, row)]
         x = [row.metric("lwlrap") or 0.0 for row in whole]
@@ -73,7 +73,7 @@ def trade_off(facts: Facts) -> str:
 
 def sliced(facts: Facts, knob: Knob) -> str:
     """Score against one knob's values: a strip a choice, or a scatter for a numeric knob."""
-    figure, axes = _sheet(4.4, 3.1)
+    figure, axes = _sheet(4.0, 2.9)
     places = {shown(choice): index for index, choice in enumerate(knob.choices)}
     jitter = np.random.default_rng(0)
     for name, rows in _by_arm(facts).items():
@@ -101,7 +101,7 @@ def sliced(facts: Facts, knob: Knob) -> str:
 def importances(facts: Facts) -> str:
     """A bar a knob, the most important on top."""
     items = facts.importances[::-1]
-    figure, axes = _sheet(6.4, 0.9 + 0.32 * len(items))
+    figure, axes = _sheet(5.0, 0.9 + 0.32 * len(items))
     axes.barh(range(len(items)), [item.share for item in items], color=PALETTE[0], height=0.62)
     axes.set_yticks(range(len(items)), [item.knob for item in items])
     axes.grid(visible=False, axis="y")
@@ -199,6 +199,6 @@ def _svg(figure: Figure, axes: Axes, legend: bool = True) -> str:
     with _style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name in another script: boxes
         if legend:
-            figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=4)
+            figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=3)
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()

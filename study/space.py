@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
-from rfcx_model.hyperparameters import READS, Hyperparameters, build, flatten, knobs
+from rfcx_model.hyperparameters import READS, Hyperparameters, StageName, build, flatten, knobs
 from study.knob import Knob, Value
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 _strict: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-_STAGES: Final = tuple(READS)
+_STAGES: Final[tuple[StageName, ...]] = ("stage1", "stage2", "stage3")
 
 Params = dict[str, Any]
 """`{"stage3.mixup_site": "input", ...}`: the active searched knobs of one trial."""
@@ -135,15 +135,18 @@ class Study:
                 yield from self._grid(left[1:], {**params, left[0].name: value})
 
     @property
-    def first_stage(self) -> str:
+    def first_stage(self) -> StageName:
         """The first stage that a searched knob changes; a trial's own epochs begin with it."""
         groups = {name.partition(".")[0] for name in self.searched()}
         return next(stage for stage in _STAGES if groups & set(READS[stage]))
 
     def planned_epochs(self, params: Mapping[str, Any]) -> int:
-        """Epochs of a trial's own stages in one cycle: the steps it reports when it is not pruned."""
+        """Epochs of a trial's own stages: the steps it reports when it is not pruned. Stage 2 counts once a teacher."""
         config = {**self.constants, **params}
-        return sum(int(config[f"{stage}.epochs"]) for stage in _STAGES[_STAGES.index(self.first_stage) :])
+        teachers = config["stage3.teachers"] if config["stage3.pseudo_threshold"] < 1 else 0
+        times = {"stage1": 1, "stage2": teachers, "stage3": 1}
+        own = _STAGES[_STAGES.index(self.first_stage) :]
+        return sum(times[stage] * int(config[f"{stage}.epochs"]) for stage in own)
 
     def resolved(self) -> dict[str, Any]:
         """Everything, as JSON takes it: what `study.json` records."""

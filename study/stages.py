@@ -21,8 +21,8 @@ from rfcx_model import train
 from rfcx_model.batches import derive
 from rfcx_model.compute import Compute
 from rfcx_model.corpus import Corpus
-from rfcx_model.hyperparameters import Hyperparameters, group_of
-from rfcx_model.train import Epoch, StageName, Task
+from rfcx_model.hyperparameters import Hyperparameters, StageName, group_of
+from rfcx_model.train import Epoch, Task
 from study.store import Store, Stored
 
 

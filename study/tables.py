@@ -43,7 +43,10 @@ def best(facts: Facts) -> Table:
     if facts.baseline is not None and facts.baseline not in shown_rows:
         shown_rows.append(facts.baseline)
     left = len(facts.ranked) - BEST
-    return _trials(facts, shown_rows, f"{left} more finished trials stand below." if left > 0 else "")
+    table = _trials(facts, shown_rows, f"{left} more finished trials stand below." if left > 0 else "")
+    place = table.headers.index("state")
+    rows = tuple((*row[:place], *row[place + 1 :]) for row in table.rows)
+    return Table((*table.headers[:place], *table.headers[place + 1 :]), rows, place, table.note)
 
 
 def every_trial(facts: Facts) -> Table:
@@ -114,7 +117,7 @@ def importances(facts: Facts) -> Table:
 def failures(facts: Facts) -> Table:
     """Causes of failure and the trials that met them."""
     rows = [(failure.reason, str(len(failure.trials)), _numbers(failure.trials)) for failure in facts.failures]
-    return Table(("cause", "trials", "which"), _capped(rows), 1, _cap_note(rows))
+    return Table(("cause", "trials", "which"), _capped(rows), 3, _cap_note(rows))
 
 
 def cost(facts: Facts) -> Table:
@@ -132,7 +135,7 @@ def cost(facts: Facts) -> Table:
     if planned:
         told = ", ".join(f"{name} {value:,}" for name, value in planned.items() if isinstance(value, int | float))
         rows.append(("fold-epochs planned", told))
-    return Table(("what", "how much"), tuple(rows))
+    return Table(("what", "how much"), tuple(rows), 2)
 
 
 def provenance(facts: Facts) -> Table:
@@ -176,7 +179,7 @@ def _trials(facts: Facts, rows: Sequence[Row], note: str) -> Table:
         )
         for row in rows
     )
-    headers = ("trial", "what differs", "state", "score", "Δ baseline", *present, "epochs")
+    headers = ("trial", "what differs", "state", "score", "against baseline", *present, "epochs")
     return Table(headers, body, 3, note)
 
 

@@ -1,0 +1,84 @@
+"""What a person sees while work goes on: bars on a terminal, plain lines elsewhere. All on stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as TimeLeft
+
+LINE_EVERY_S = 10.0
+
+
+@dataclass
+class Display:
+    """One bar a phase. `status` stands behind the bar; `say` leaves a line that stays."""
+
+    console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+    _progress: Progress | None = None
+    _bar: TaskID | None = None
+    _phase: str = ""
+    _done: int = 0
+    _total: int = 0
+    _status: str = ""
+    _last_line: float = 0.0
+
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[Display]:
+        """A bar for one piece of work; `total` counts what `advance` and `at` count."""
+        self._phase, self._done, self._total, self._status, self._last_line = name, 0, total, "", time.monotonic()
+        if self.console.is_terminal:
+            self._progress = Progress(
+                TextColumn("{task.description:<20}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeLeft(),
+                TextColumn("{task.fields[status]}"),
+                console=self.console,
+            )
+            self._progress.start()
+            self._bar = self._progress.add_task(name, total=total, status="")
+        try:
+            yield self
+        finally:
+            if self._progress is not None:
+                self._progress.stop()
+            else:
+                self._line()
+            self._progress, self._bar = None, None
+
+    def at(self, done: int, total: int | None = None) -> None:
+        """So much is done; `total` where it has become known."""
+        self._done, self._total = done, self._total if total is None else total
+        self._show()
+
+    def advance(self, count: int = 1) -> None:
+        """So much more is done."""
+        self.at(self._done + count)
+
+    def status(self, text: str) -> None:
+        """What stands behind the bar."""
+        self._status = text
+        self._show()
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        console = self._progress.console if self._progress is not None else self.console
+        console.print(text, markup=False, soft_wrap=True)
+
+    def _show(self) -> None:
+        if self._progress is not None and self._bar is not None:
+            self._progress.update(self._bar, completed=self._done, total=self._total, status=self._status)
+        elif time.monotonic() - self._last_line > LINE_EVERY_S:
+            self._line()
+
+    def _line(self) -> None:
+        self._last_line = time.monotonic()
+        status = f"  {self._status}" if self._status else ""
+        self.console.print(f"{self._phase}: {self._done}/{self._total}{status}", markup=False, soft_wrap=True)

@@ -1,0 +1,139 @@
+"""What becomes of a trial goes through here, once: ledger first, then TensorBoard, then the display.
+
+The driver has one Recorder. It knows no Ray: `launch` calls it from Tune's callbacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from study.display import Display
+from study.space import Study
+from study.tensorboard import TrialBoard
+from study.trials import EpochRecord, Ledger, Origin, State, Trial, fold
+
+
+@dataclass(frozen=True)
+class Start:
+    """A trial at its start, or at the start of another attempt."""
+
+    number: int
+    name: str
+    origin: Origin
+    attempt: int
+    replicate: int
+    seed: int
+    config: Mapping[str, Any]
+    proposal: Mapping[str, Any]
+
+
+class Recorder:
+    """Writes events, keeps the trials as the ledger tells them, and shows them."""
+
+    def __init__(self, study: Study, folder: Path, trials: Sequence[Trial], display: Display, planned: int) -> None:
+        self.trials = {trial.number: trial for trial in trials}
+        self._study = study
+        self._folder = folder
+        self._ledger = Ledger(folder / "trials.jsonl")
+        self._display = display
+        self._planned = planned
+        self._boards: dict[int, TrialBoard] = {}
+
+    def started(self, start: Start) -> None:
+        """A trial begins, or begins again after an interruption or a failure."""
+        event = self._ledger.append(
+            "started",
+            start.number,
+            origin=start.origin,
+            attempt=start.attempt,
+            replicate=start.replicate,
+            seed=start.seed,
+            config=start.config,
+            proposal=start.proposal,
+            name=start.name,
+        )
+        known = self.trials.get(start.number)
+        if known is None:
+            self.trials[start.number] = fold([event])[0]
+        else:
+            self.trials[start.number] = replace(known, attempt=start.attempt, state="RUNNING", ended=None)
+        self._board(start.number)
+        self._show()
+
+    def epoch(self, number: int, result: Mapping[str, Any]) -> None:
+        """One epoch of all folds. An epoch that the ledger has already is passed over."""
+        trial = self.trials[number]
+        if result["step"] <= trial.step:
+            return
+        event = self._ledger.append(
+            "epoch",
+            number,
+            stage=result["stage"],
+            cycle=result["cycle"],
+            epoch=result["epoch"],
+            step=result["step"],
+            reused=result["reused"],
+            metrics={**result["metrics"], "score": result["score"]},
+        )
+        record = EpochRecord(
+            stage=event["stage"],
+            cycle=event["cycle"],
+            epoch=event["epoch"],
+            step=event["step"],
+            reused=event["reused"],
+            metrics={**result["metrics"], "score": result["score"]},
+            time=event["time"],
+        )
+        self.trials[number] = replace(trial, epochs=(*trial.epochs, record))
+        self._board(number).epoch(record)
+        self._show()
+
+    def ended(self, number: int, state: State, reason: str = "") -> None:
+        """A trial is over. Its score is its last epoch's; `scores` names its out-of-fold scores where it saved them."""
+        trial = self.trials[number]
+        score = trial.metrics.get("score")
+        path = Path("trials") / trial.name / "scores.npz"
+        scores = path.as_posix() if (self._folder / path).exists() else None
+        event = self._ledger.append("ended", number, state=state, score=score, reason=reason, scores=scores)
+        self.trials[number] = replace(
+            trial, state=state, score=score, reason=reason, scores=scores, ended=event["time"]
+        )
+        board = self._board(number)
+        board.end(state, score)
+        board.close()
+        del self._boards[number]
+        told = f" {score:.4f}" if score is not None else ""
+        self._display.say(f"trial {trial.name}: {state}{told}{f' ({reason})' if reason else ''}")
+        self._show()
+
+    def close(self) -> None:
+        """Close ledger and boards; trials that still run stay RUNNING in the ledger."""
+        for board in self._boards.values():
+            board.close()
+        self._boards.clear()
+        self._ledger.close()
+
+    def best(self) -> Trial | None:
+        """The complete trial with the highest score."""
+        complete = [t for t in self.trials.values() if t.state == "COMPLETE" and t.score is not None]
+        return max(complete, key=lambda t: t.score or 0.0, default=None)
+
+    def _board(self, number: int) -> TrialBoard:
+        if number not in self._boards:
+            trial = self.trials[number]
+            folder = self._folder / "trials" / trial.name
+            self._boards[number] = TrialBoard(folder, trial.config, self._study.searched())
+        return self._boards[number]
+
+    def _show(self) -> None:
+        trials = list(self.trials.values())
+        counts = {state: sum(t.state == state for t in trials) for state in ("RUNNING", "PRUNED", "FAILED")}
+        text = f"{counts['RUNNING']} running, {counts['PRUNED']} pruned, {counts['FAILED']} failed"
+        best = self.best()
+        if best is not None:
+            text += f", best {best.score:.4f} ({best.name})"
+        self._display.at(sum(t.step if t.state == "RUNNING" else self._planned for t in trials))
+        self._display.status(text)

@@ -1,0 +1,108 @@
+"""What every process of a study needs to find or train a stage: data, partitions, folders, threads. Knows no Ray."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+
+from rfcx_model import compute, corpus
+from rfcx_model.batches import derive
+from rfcx_model.folds import assign_folds
+from rfcx_model.hyperparameters import Frontend, Hyperparameters, Windows
+from rfcx_model.labels import Indices
+from rfcx_model.recordings import Recordings
+from rfcx_model.spectrogram_cache import prepare
+from study.stages import Lease, Partition, Workshop
+from study.store import open_store
+
+LEASE_POLL_S = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """The surroundings of a study's trials."""
+
+    recordings: Recordings
+    n_folds: int
+    seed: int
+    cache: Path
+    store: Path
+    threads: int
+
+    def folds(self, replicate: int) -> Indices:
+        """(recording,) the fold of each recording in a replicate's own partition."""
+        return assign_folds(self.recordings, self.n_folds, derive(self.seed, "partition", replicate))
+
+    def trial_seed(self, replicate: int) -> int:
+        """The seed that all trials of a replicate share."""
+        return derive(self.seed, "replicate", replicate)
+
+    def partition(self, replicate: int) -> Partition:
+        """What stage names need to know of the data."""
+        ids, folds = self.recordings.train["recording_id"].to_numpy(), self.folds(replicate)
+        held_out = [sha256("\n".join(sorted(ids[folds == fold])).encode()).hexdigest() for fold in range(self.n_folds)]
+        return Partition(self.recordings.fingerprint, tuple(held_out))
+
+
+class Alone:
+    """The lease of a process that shares its store with nobody."""
+
+    def acquire(self, name: str) -> bool:
+        """Always."""
+        del name
+        return True
+
+    def release(self, name: str) -> None:
+        """Nothing to do."""
+
+
+def workshop(
+    setting: Setting,
+    hyperparameters: Hyperparameters,
+    replicate: int,
+    *,
+    lease: Lease,
+    tick: Callable[[int], None],
+) -> Workshop:
+    """The place where one trial or stage of this process is trained. Data that the last one used stays loaded."""
+    torch.set_num_threads(setting.threads)
+    place = compute.best()
+    knobs = (hyperparameters.frontend, hyperparameters.windows)
+    return Workshop(
+        store=open_store(setting.store, place),
+        corpus=_corpus(_Shared(setting), *knobs, replicate, str(place)),
+        partition=setting.partition(replicate),
+        compute=place,
+        lease=lease,
+        wait=lambda: time.sleep(LEASE_POLL_S),
+        tick=tick,
+    )
+
+
+class _Shared:
+    """A setting as a cache key: equal where data and folders are."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.key = (setting.recordings.fingerprint, setting.n_folds, setting.seed, setting.cache)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shared) and self.key == other.key
+
+
+@lru_cache(maxsize=2)
+def _corpus(shared: _Shared, frontend: Frontend, windows: Windows, replicate: int, place: str) -> corpus.Corpus:
+    del place  # part of the key: a corpus lies on a device
+    setting = shared.setting
+    spectrograms = prepare(setting.recordings, frontend, setting.cache, workers=setting.threads)
+    knobs = Hyperparameters(frontend=frontend, windows=windows)
+    return corpus.build(setting.recordings, spectrograms, setting.folds(replicate), knobs, compute.best())

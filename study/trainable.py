@@ -1,0 +1,138 @@
+"""config → Hyperparameters → epochs → report: one trial as Ray Tune runs it."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+from ray import tune
+
+from rfcx_model.train import Epoch
+from study import objective, stages
+from study.setting import Setting, workshop
+from study.space import Study
+
+SCORES = "scores.npz"
+
+
+@ray.remote(num_cpus=0)
+class Desk:
+    """An in-memory actor of the driver: leases on stages, and the count of fold-epochs trained.
+
+    A lease belongs to an owner; the driver drops what a dead owner held, so that another takes over.
+    """
+
+    def __init__(self) -> None:
+        self._owners: dict[str, str] = {}
+        self._trained = 0
+
+    def acquire(self, name: str, owner: str) -> bool:
+        """Whether `owner` may train the stage now."""
+        return self._owners.setdefault(name, owner) == owner
+
+    def release(self, name: str, owner: str) -> None:
+        """Give a lease back; one that has passed to another stays there."""
+        if self._owners.get(name) == owner:
+            del self._owners[name]
+
+    def drop(self, owner: str) -> None:
+        """Take back all that an owner held."""
+        self._owners = {name: other for name, other in self._owners.items() if other != owner}
+
+    def tick(self, fold_epochs: int) -> None:
+        """So many fold-epochs have been trained."""
+        self._trained += fold_epochs
+
+    def trained(self) -> int:
+        """Fold-epochs trained since the start."""
+        return self._trained
+
+
+@dataclass(frozen=True)
+class DeskLease:
+    """One owner's side of the desk."""
+
+    desk: Any  # the actor's handle
+    owner: str
+
+    def acquire(self, name: str) -> bool:
+        """See `Desk.acquire`."""
+        return bool(ray.get(self.desk.acquire.remote(name, self.owner)))
+
+    def release(self, name: str) -> None:
+        """See `Desk.release`."""
+        ray.get(self.desk.release.remote(name, self.owner))
+
+    def tick(self, fold_epochs: int) -> None:
+        """See `Desk.tick`; nobody waits for it."""
+        self.desk.tick.remote(fold_epochs)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What all trials of a study share; it travels once."""
+
+    study: Study
+    setting: Setting
+    folder: Path
+    desk: Any
+
+
+@ray.remote
+def train_stage(job: Job, params: Mapping[str, Any], request: stages.Request, replicate: int, after: list[Any]) -> None:
+    """Find or train one shared stage. `after` are the tasks of earlier stages, waited for by Ray."""
+    del after
+    hyperparameters = job.study.hyperparameters(params)
+    lease = DeskLease(job.desk, str(ray.get_runtime_context().get_task_id()))
+    place = workshop(job.setting, hyperparameters, replicate, lease=lease, tick=lease.tick)
+    stages.obtain(place, hyperparameters, request)
+
+
+def trial(config: dict[str, Any], job: Job) -> None:
+    """One trial: a loop with one report in it. The stage store has each epoch before the report."""
+    hyperparameters = job.study.hyperparameters(config["params"])
+    lease = DeskLease(job.desk, config["owner"])
+    place = workshop(job.setting, hyperparameters, config["replicate"], lease=lease, tick=lease.tick)
+    request = stages.trial_request(
+        hyperparameters, tuple(range(job.setting.n_folds)), config["seed"], job.study.first_stage
+    )
+    planned = sum(one.epochs(hyperparameters) for one in stages.own(request))
+    begun = time.monotonic()
+    for step, (epoch, reused) in enumerate(stages.trial_epochs(place, hyperparameters, request), start=1):
+        metrics = dict(epoch.metrics) | {"train_loss": epoch.train_loss, "seconds": time.monotonic() - begun}
+        _save_scores(job.folder / "trials" / config["name"] / SCORES, epoch)
+        tune.report(
+            {
+                "trial": config["trial"],
+                "stage": epoch.stage,
+                "cycle": epoch.cycle,
+                "epoch": epoch.epoch,
+                "step": step,
+                "planned": planned,
+                "reused": reused,
+                "metrics": metrics,
+                "score": objective.score(job.study.objective, metrics),
+            }
+        )
+        begun = time.monotonic()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _save_scores(path: Path, epoch: Epoch) -> None:
+    """The out-of-fold scores beside the trial, replaced in one step."""
+    if not epoch.outputs:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, **{k: epoch.outputs[k] for k in ("recording_scores", "box_scores", "folds")})  # type: ignore[arg-type]
+    partial.replace(path)
