@@ -120,7 +120,7 @@ def _rule(search: Search, planned: int) -> Any:
             mode="max",
             grace_period=search.grace,
             min_samples_required=_ENOUGH,
-            min_time_slice=int(1e9),  # else Ray pauses trials, and a paused one is lost
+            min_time_slice=math.inf,  # type: ignore[arg-type]  # else Ray pauses trials, and a paused one is lost
         )
     return ASHAScheduler(
         time_attr="step",

@@ -45,13 +45,9 @@ def space(folder: Path, text: str = SPACE, sampler: str = "tpe") -> Study:
 
 
 def quality(params: dict[str, Any]) -> float:
-    site: float = {"none": 0.0, "input": 0.1, "stage4": 0.2}[params["stage3.mixup_site"]]
-    return (
-        0.5
-        + site
-        - 0.05 * abs(params.get("stage3.focal_gamma", 0.0) - 1.5)
-        - 0.01 * params.get("stage3.mixup_alpha", 1)
-    )
+    site = {"none": 0.0, "input": 0.1, "stage4": 0.2}[params["stage3.mixup_site"]]
+    gamma, alpha = float(params.get("stage3.focal_gamma", 0)), float(params.get("stage3.mixup_alpha", 1))
+    return 0.5 + site - 0.05 * abs(gamma - 1.5) - 0.01 * alpha
 
 
 class Driver:

@@ -1,0 +1,149 @@
+"""Pruning by trial number, with reasons, and the same after a restart. Ray is not started but in the one slow test."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from ray.tune.experiment import Trial as RayTrial
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+
+from study.scheduler import StudyScheduler, rungs
+from study.space import Search
+from study.trials import EpochRecord, State, Trial
+
+STOP = TrialScheduler.STOP
+
+
+def say(scheduler: StudyScheduler, number: int, step: int, score: float, **more: Any) -> str:
+    result = {"trial": number, "step": step, "score": score, **more}
+    return scheduler.on_trial_result(None, None, result)  # type: ignore[arg-type]
+
+
+def past(number: int, scores: list[float], state: State = "COMPLETE", start: float = 0.0) -> Trial:
+    epochs = tuple(EpochRecord(3, 1, n, n, False, {"score": s}, start + n) for n, s in enumerate(scores, 1))
+    return Trial(number, "search", 0, 0, {}, {}, 1, start, epochs, state, scores[-1], "step 1: was worse")
+
+
+def test_rungs_fit_a_short_stage() -> None:
+    assert rungs(Search(grace=1, factor=2), 5) == [1, 2, 4]
+    assert rungs(Search(grace=2, factor=3), 20) == [2, 6, 18]
+    assert rungs(Search(grace=4, factor=2), 4) == []
+
+
+def test_a_trial_that_falls_behind_is_stopped_with_its_reason() -> None:
+    scheduler = StudyScheduler(Search(grace=2, factor=2), 5)
+    for number, score in ((1, 0.5), (2, 0.6), (3, 0.7)):
+        assert say(scheduler, number, 2, score) != STOP
+    assert say(scheduler, 4, 1, 0.0) != STOP
+    assert say(scheduler, 4, 2, 0.55) == STOP
+    assert scheduler.pruned == {4: "step 2: score 0.55 is below the 0.6 that the best 1/2 of 3 reached"}
+
+
+def test_the_last_epoch_is_the_end_and_no_pruning() -> None:
+    for planned in (4, 5):
+        scheduler = StudyScheduler(Search(grace=1, factor=2), planned)
+        for step in range(1, planned + 1):
+            say(scheduler, 1, step, 0.9)
+        for step in range(1, planned):
+            say(scheduler, 2, step, 0.95)
+        assert say(scheduler, 2, planned, 0.0) != STOP
+        assert scheduler.pruned == {}
+
+
+def test_the_last_epoch_of_a_shorter_trial_is_its_end_too() -> None:
+    scheduler = StudyScheduler(Search(grace=1, factor=2), 8)
+    for step in (1, 2):
+        say(scheduler, 1, step, 0.9)
+    say(scheduler, 2, 1, 0.95)
+    assert say(scheduler, 2, 2, 0.1, planned=2) != STOP
+
+
+def test_the_baseline_is_never_pruned_but_counts() -> None:
+    for kind in ("asha", "median"):
+        scheduler = StudyScheduler(Search(grace=1, factor=2, scheduler=kind), 8)
+        for number in (1, 2, 3, 4):
+            for step in (1, 2, 3):
+                say(scheduler, number, step, 0.9)
+        assert all(say(scheduler, 0, step, 0.1) != STOP for step in range(1, 9))
+        assert scheduler.pruned == {}
+    scheduler = StudyScheduler(Search(grace=1, factor=2), 8)
+    say(scheduler, 0, 1, 0.5)
+    assert say(scheduler, 1, 1, 0.4) == STOP
+
+
+def test_a_result_told_twice_or_without_a_finite_score_changes_nothing() -> None:
+    scheduler = StudyScheduler(Search(grace=1, factor=2), 5)
+    say(scheduler, 1, 1, 0.5)
+    assert say(scheduler, 1, 1, 0.0) != STOP
+    assert say(scheduler, 2, 1, float("nan")) != STOP
+    assert scheduler.on_trial_result(None, None, {"done": True}) != STOP  # type: ignore[arg-type]
+    assert say(scheduler, 3, 1, 0.49) == STOP
+    assert "of 1 reached" in scheduler.pruned[3]
+
+
+def test_epochs_of_the_ledger_count_once_and_pruned_trials_keep_their_reason() -> None:
+    ledger = [past(1, [0.5, 0.6, 0.7, 0.8, 0.9]), past(2, [0.1], "PRUNED", 10.0), past(3, [0.6], "RUNNING", 20.0)]
+    scheduler = StudyScheduler(Search(grace=1, factor=2), 5, ledger)
+    assert scheduler.pruned == {2: "step 1: was worse"}
+    assert scheduler.overdue == {}
+    assert say(scheduler, 3, 1, 0.0) != STOP
+    assert say(scheduler, 3, 2, 0.55) == STOP
+    assert "below the 0.6 that the best 1/2 of 1 reached" in scheduler.pruned[3]
+
+
+def test_a_pruning_that_a_crash_kept_from_the_ledger_is_overdue() -> None:
+    ledger = [past(1, [0.5, 0.6]), past(2, [0.1], "RUNNING", 10.0)]
+    scheduler = StudyScheduler(Search(grace=1, factor=2), 5, ledger)
+    assert scheduler.overdue == {2: "step 1: score 0.1 is below the 0.5 that the best 1/2 of 1 reached"}
+
+
+def test_the_median_rule_stops_below_the_median_of_the_others_and_never_pauses() -> None:
+    scheduler = StudyScheduler(Search(grace=2, scheduler="median"), 10)
+    for number, score in ((1, 0.5), (2, 0.6), (3, 0.7)):
+        for step in (1, 2, 3):
+            assert say(scheduler, number, step, score) == TrialScheduler.CONTINUE
+    assert say(scheduler, 4, 1, 0.1) == TrialScheduler.CONTINUE
+    assert say(scheduler, 4, 2, 0.2) == STOP
+    assert scheduler.pruned[4] == "step 2: best score 0.2 is below 0.6, the median of 3 others' means so far"
+
+
+def test_without_a_scheduler_nothing_is_stopped() -> None:
+    scheduler = StudyScheduler(Search(scheduler="none"), 5)
+    assert all(say(scheduler, number, 1, -number) != STOP for number in range(9))
+
+
+@given(
+    st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=9), min_size=1, max_size=12),
+    st.integers(1, 3),
+    st.integers(2, 4),
+)
+def test_decisions_are_those_of_rays_asha_and_survive_a_restart(
+    curves: list[list[float]], grace: int, factor: int
+) -> None:
+    search = Search(grace=grace, factor=factor)
+    whole, part = StudyScheduler(search, 9, spared=()), StudyScheduler(search, 9, spared=())
+    own = ASHAScheduler(
+        time_attr="step", metric="score", mode="max", max_t=9, grace_period=grace, reduction_factor=factor
+    )
+    ledger: list[Trial] = []
+    for number, curve in enumerate(curves):
+        theirs = RayTrial("x", stub=True)
+        own.on_trial_add(None, theirs)  # type: ignore[arg-type]
+        told = []
+        for step, score in enumerate(curve, 1):
+            decision = say(whole, number, step, score)
+            assert say(part, number, step, score) == decision
+            if step < 9:
+                assert own.on_trial_result(None, theirs, {"step": step, "score": score}) == decision  # type: ignore[arg-type]
+            told.append(score)
+            if decision == STOP:
+                break
+        state: State = "PRUNED" if number in whole.pruned else "COMPLETE"
+        trial = past(number, told, state, 100.0 * number)
+        ledger.append(Trial(**{**vars(trial), "reason": whole.pruned.get(number, "")}))
+        part = StudyScheduler(search, 9, ledger, spared=())
+        assert part.pruned == whole.pruned
+    assert all(re.match(r"step \d+: score .* of \d+ reached", reason) for reason in whole.pruned.values())
