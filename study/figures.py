@@ -17,7 +17,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from study.facts import Facts, Row, running_best, shown
 from study.knob import Knob
@@ -86,14 +86,15 @@ def sliced(facts: Facts, knob: Knob) -> str:
         _dots(axes, x, inside, (*_look(facts, name), name))
     if places:
         _medians(axes, facts, knob, places)
-        axes.set_xticks(range(len(places)), list(places))
+        axes.set_xticks(range(len(places)), list(places), parse_math=False)
         axes.set_xlim(-0.6, len(places) - 0.4)
         axes.grid(visible=False, axis="x")
     elif knob.log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
     _baseline(axes, facts)
-    axes.set_xlabel(knob.name)
+    axes.set_xlabel(knob.name, parse_math=False)
     axes.set_ylabel("score")
     return _svg(figure, axes, legend=False)
 
@@ -103,7 +104,7 @@ def importances(facts: Facts) -> str:
     items = facts.importances[::-1]
     figure, axes = _sheet(5.0, 0.9 + 0.32 * len(items))
     axes.barh(range(len(items)), [item.share for item in items], color=PALETTE[0], height=0.62)
-    axes.set_yticks(range(len(items)), [item.knob for item in items])
+    axes.set_yticks(range(len(items)), [item.knob for item in items], parse_math=False)
     axes.grid(visible=False, axis="y")
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of the variation of the score")

@@ -190,7 +190,7 @@ def _arm_words(choices: Sequence[Knob]) -> list[str]:
     if not choices:
         return ["No scientific knob with choices is on record, so there are no arms."]
     return [
-        "Finished trials only; pruned ones are counted but not scored. Best and median grow with the number of tries."
+        "Finished trials only; pruned ones are counted but not scored. An arm's best grows with its number of tries."
     ]
 
 

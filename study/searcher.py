@@ -11,6 +11,7 @@ import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
@@ -53,7 +54,7 @@ class StudySearcher(Searcher):
         self._facts: dict[int, _Asked] = {}
         self._numbers: dict[str, int] = {}
         self._unfinished: deque[Trial] = deque()
-        self._next = 1 + max((trial.number for trial in trials), default=-1)
+        self._used = {trial.number for trial in trials}
         for trial in sorted(trials, key=lambda trial: trial.number):
             if trial.origin != _NEVER_ASKED:
                 self._rebuild(trial)
@@ -68,7 +69,7 @@ class StudySearcher(Searcher):
         position = len(self._facts)
         if position >= self._limit or (self._study.search.sampler == "grid" and position >= len(self._points)):
             return str(Searcher.FINISHED)
-        number, self._next = self._next, self._next + 1
+        number = self._number()
         replicate, point = self._points[position] if position < len(self._points) else (0, None)
         self._optuna.sampler = _sampler(self._study, number, position - len(self._points))
         if point is not None:
@@ -79,6 +80,12 @@ class StudySearcher(Searcher):
         self._facts[number] = _Asked("search" if position else "baseline", self._proposal(point is not None))
         self._numbers[trial_id] = number
         return _config(number, 1, replicate, params)
+
+    def _number(self) -> int:
+        """The smallest number that is free: one handed out before a crash but never started is taken again."""
+        number = next(number for number in count() if number not in self._used)
+        self._used.add(number)
+        return number
 
     def _proposal(self, given: bool) -> dict[str, Any]:
         attributes = self._optuna.get_trials(deepcopy=False)[-1].system_attrs

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 
@@ -142,11 +143,18 @@ class Study:
 
     def planned_epochs(self, params: Mapping[str, Any]) -> int:
         """Epochs of a trial's own stages: the steps it reports when it is not pruned. Stage 2 counts once a teacher."""
-        config = {**self.constants, **params}
+        config = {**knobs(), **self.fixed, **params}
         teachers = config["stage3.teachers"] if config["stage3.pseudo_threshold"] < 1 else 0
         times = {"stage1": 1, "stage2": teachers, "stage3": 1}
         own = _STAGES[_STAGES.index(self.first_stage) :]
         return sum(times[stage] * int(config[f"{stage}.epochs"]) for stage in own)
+
+    def epoch_range(self) -> tuple[int, int]:
+        """The fewest and the most steps that a trial of this study can have."""
+        deciding = [k for k in self.knobs if k.name.endswith(".epochs") or k.name in _COUNTING]
+        corners = product(*[[(knob.name, value) for _, value in knob.extremes()] for knob in deciding])
+        steps = [self.planned_epochs({**self.baseline, **dict(corner)}) for corner in corners]
+        return min(steps), max(steps)
 
     def resolved(self) -> dict[str, Any]:
         """Everything, as JSON takes it: what `study.json` records."""
@@ -172,6 +180,7 @@ class Study:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+_COUNTING: Final = ("stage3.teachers", "stage3.pseudo_threshold")
 _UNASKED: Final = ("name", "question", "budget", "resources")
 
 

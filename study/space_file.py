@@ -301,10 +301,7 @@ def _check_search(where: str, study: Study, trials_given: bool) -> Study:
     search, objective = study.search, study.objective
     if objective.rule != "floor" and objective.lwlrap + objective.precision <= 0:
         raise InputError(f"{where}: [objective] lwlrap + precision > 0 must hold, but both are 0.")
-    epoch_knobs = [knob.values() or (knob.low,) for knob in study.knobs if knob.name == "stage3.epochs"]
-    shortest = study.planned_epochs(
-        {**study.baseline, **({"stage3.epochs": min(epoch_knobs[0])} if epoch_knobs else {})}
-    )
+    shortest, _ = study.epoch_range()
     if search.scheduler != "none" and search.grace > shortest:
         raise InputError(
             f"{where}: [search] grace <= the epochs of a trial must hold, but got grace={search.grace}, "

@@ -217,18 +217,16 @@ class Cost:
         return self.shared + self.trials
 
 
-def cost(requests: list[tuple[Hyperparameters, Request]], partition: Partition) -> Cost:
-    """Count what a list of trials trains: stages that several share once, and what it were with nothing shared.
+def cost(hyperparameters: Hyperparameters, request: Request) -> Cost:
+    """Count what one trial trains: what it shares with others, what is its own, and all of it with nothing shared.
 
-    `unshared` counts, for every trial, each fold's three stages once (the diary's scheme: one stage-2 model a fold).
+    `unshared` takes the diary's scheme: each of the three stages once a fold, every fold's stage-2 model a teacher.
     """
-    early: dict[str, int] = {}
-    late: dict[str, int] = {}
-    unshared = 0
-    for hyperparameters, request in requests:
-        late[request.name(hyperparameters, partition)] = len(request.folds) * request.epochs(hyperparameters)
-        for one in earlier(request):
-            early[one.name(hyperparameters, partition)] = len(one.folds) * one.epochs(hyperparameters)
-        h = hyperparameters
-        unshared += len(request.folds) * (h.stage1.epochs + h.stage2.epochs + h.stage3.epochs)
-    return Cost(sum(early.values()), sum(late.values()), unshared)
+    mine = own(request)
+    shared = [one for one in earlier(request) if one not in mine]
+    h = hyperparameters
+    return Cost(
+        shared=sum(len(one.folds) * one.epochs(h) for one in shared),
+        trials=sum(len(one.folds) * one.epochs(h) for one in mine),
+        unshared=len(request.folds) * (h.stage1.epochs + h.stage2.epochs + h.stage3.epochs),
+    )

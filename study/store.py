@@ -84,6 +84,15 @@ class Store:
     folder: Path
     maker: Mapping[str, Any]
 
+    def epochs_done(self, name: str) -> int:
+        """Epochs of a result that may be used, by its metadata alone; 0 where there is none."""
+        try:
+            meta = json.loads((self.folder / name / "meta.json").read_text(encoding="utf-8"))
+            usable = meta["maker"] == dict(self.maker) and (self.folder / name / meta["file"]).exists()
+            return int(meta["facts"]["epoch"]) if usable else 0
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
+
     def load(self, name: str) -> Stored | None:
         """The last saved epoch, or None where there is none that may be used."""
         meta_path = self.folder / name / "meta.json"

@@ -17,7 +17,7 @@ from ray import tune
 from rfcx_model.train import Epoch
 from study import objective, stages
 from study.setting import Setting, workshop
-from study.space import Study
+from study.space import Study, differs
 
 SCORES = "scores.npz"
 
@@ -98,16 +98,16 @@ def train_stage(job: Job, params: Mapping[str, Any], request: stages.Request, re
 def trial(config: dict[str, Any], job: Job) -> None:
     """One trial: a loop with one report in it. The stage store has each epoch before the report."""
     hyperparameters = job.study.hyperparameters(config["params"])
-    lease = DeskLease(job.desk, config["owner"])
+    lease = DeskLease(job.desk, f"trial {config['trial']}")
     place = workshop(job.setting, hyperparameters, config["replicate"], lease=lease, tick=lease.tick)
-    request = stages.trial_request(
-        hyperparameters, tuple(range(job.setting.n_folds)), config["seed"], job.study.first_stage
-    )
+    seed = job.setting.trial_seed(config["replicate"])
+    request = stages.trial_request(hyperparameters, tuple(range(job.setting.n_folds)), seed, job.study.first_stage)
     planned = sum(one.epochs(hyperparameters) for one in stages.own(request))
+    scores = job.folder / "trials" / trial_name(job.study, config) / SCORES
     begun = time.monotonic()
     for step, (epoch, reused) in enumerate(stages.trial_epochs(place, hyperparameters, request), start=1):
         metrics = dict(epoch.metrics) | {"train_loss": epoch.train_loss, "seconds": time.monotonic() - begun}
-        _save_scores(job.folder / "trials" / config["name"] / SCORES, epoch)
+        _save_scores(scores, epoch)
         tune.report(
             {
                 "trial": config["trial"],
@@ -125,6 +125,11 @@ def trial(config: dict[str, Any], job: Job) -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def trial_name(study: Study, config: Mapping[str, Any]) -> str:
+    """`0007-site=stage4 alpha=0.2`: a trial's folder."""
+    return f"{config['trial']:04d}-{differs(study, config['params'])}"
 
 
 def _save_scores(path: Path, epoch: Epoch) -> None:

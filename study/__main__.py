@@ -1,0 +1,303 @@
+"""The command line: one function a verb, no logic. Modules are imported inside the verbs, so that --help is quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="rfcx-study",
+    help="Which training choices really help a detector of animal sounds?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[Path, typer.Option("--data", help="A folder in the competition's layout.")]
+Cache = Annotated[
+    Path | None, typer.Option("--cache", help="Where spectrograms are kept (default: ~/.cache/rfcx-study).")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on stdout.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="KNOB=VALUE put into [fixed]; may be given several times.")
+]
+
+
+@app.command()
+def demo(out: Annotated[Path, typer.Option("--out", help="A new folder for everything.")] = Path("demo")) -> None:
+    """A made-up forest, a small search, TensorBoard, report, export, final model, submission: in minutes.
+
+    Example: rfcx-study demo --out demo
+    """
+    from study.demo import demo as play
+
+    play(out)
+
+
+@app.command()
+def synthesize(
+    folder: Annotated[Path, typer.Argument(help="The folder to make; its truth goes to FOLDER-truth.")],
+    recordings: Annotated[int, typer.Option(help="Training recordings.", min=1)] = 200,
+    test_recordings: Annotated[int, typer.Option(help="Test recordings.", min=1)] = 100,
+    duration_s: Annotated[float, typer.Option(help="Length of a recording.")] = 60.0,
+    sample_rate_hz: Annotated[int, typer.Option(help="Sample rate.")] = 32_000,
+    species: Annotated[int, typer.Option(help="Species, at most 24.")] = 24,
+    difficulty: Annotated[float, typer.Option(help="0 easy .. 1 hard.")] = 0.5,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+) -> None:
+    """Make a forest with a known truth, in the competition's layout.
+
+    Example: rfcx-study synthesize forest --recordings 100 --duration-s 30
+    """
+    from rfcx_model.forest import Forest
+    from rfcx_model.synthetic import write
+    from study.display import Display
+    from study.machine import cores
+
+    forest = Forest(
+        train_recordings=recordings,
+        test_recordings=test_recordings,
+        duration_s=duration_s,
+        sample_rate_hz=sample_rate_hz,
+        species=species,
+        difficulty=difficulty,
+        seed=seed,
+    )
+    display = Display()
+    with display.phase("forest", recordings + test_recordings):
+        write(forest, folder, workers=cores(), progress=display.at)
+    typer.echo(f"{folder} (truth: {folder}-truth)")
+
+
+@app.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="A folder in the competition's layout.")],
+    folds: Annotated[int, typer.Option(help="Folds that a study would ask for.", min=2)] = 5,
+    as_json: Json = False,
+) -> None:
+    """Is this folder sound? Every fault is named, with file and row.
+
+    Example: rfcx-study check rfcx-species-audio-detection
+    """
+    from rfcx_model.recordings import faults, load, warnings_of
+
+    found = faults(data)
+    notes = [] if found else warnings_of(load(data), folds)
+    if as_json:
+        typer.echo(json.dumps({"sound": not found, "faults": found, "warnings": notes}, indent=1))
+    else:
+        for fault in found:
+            typer.echo(fault, err=True)
+        for note in notes:
+            typer.echo(f"note: {note}")
+        if not found:
+            typer.echo(f"{data} is sound")
+    raise typer.Exit(2 if found else 0)
+
+
+@app.command("prepare")
+def prepare_(
+    data: Annotated[Path, typer.Argument(help="A folder in the competition's layout.")],
+    space: Annotated[Path | None, typer.Option(help="Prepare for this space's front end.")] = None,
+    cache: Cache = None,
+) -> None:
+    """Decode all training recordings and cache their spectrograms, on all cores; resumes.
+
+    Example: rfcx-study prepare DATA --space search_spaces/mixup.toml
+    """
+    from rfcx_model.hyperparameters import Frontend
+    from rfcx_model.recordings import load
+    from rfcx_model.spectrogram_cache import prepare
+    from study.display import Display
+    from study.machine import cache_folder, cores
+    from study.space import load as load_space
+
+    frontend = Frontend()
+    if space is not None:
+        study = load_space(space)
+        frontend = study.hyperparameters(study.baseline).frontend
+    recordings = load(data)
+    display = Display()
+    with display.phase("spectrograms", len(recordings.train)):
+        made = prepare(recordings, frontend, cache_folder(cache), workers=cores(), progress=display.at)
+    typer.echo(str(made.folder))
+
+
+@app.command()
+def plan(
+    space: Annotated[Path, typer.Argument(help="A space file.")],
+    data: Data,
+    trials: Annotated[int | None, typer.Option(help="Instead of the space's own budget.", min=1)] = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """What a study would cost, before it is run.
+
+    Example: rfcx-study plan search_spaces/mixup.toml --data DATA
+    """
+    from study.plan import plan as forecast
+
+    told = forecast(_space(space, settings), data, trials)
+    typer.echo(json.dumps(told.as_dict(), indent=1) if as_json else str(told))
+
+
+@app.command()
+def run(
+    space: Annotated[Path, typer.Argument(help="A space file.")],
+    data: Data,
+    out: Annotated[str, typer.Option(help="Where studies are kept.")] = "studies",
+    store: Annotated[str | None, typer.Option(help="A stage store that several studies share.")] = None,
+    cache: Cache = None,
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Instead of the space's own budget.", min=1)] = None,
+    hours: Annotated[float | None, typer.Option(help="Stop after so many hours.", min=0.001)] = None,
+    settings: Settings = None,
+) -> None:
+    """Run a study, or carry it on after any end.
+
+    Example: rfcx-study run search_spaces/mixup.toml --data DATA --trials 12
+    """
+    study = _space(space, settings)
+    from study.display import Display
+    from study.launch import run as launch
+    from study.machine import cache_folder, shared_path
+    from study.report import write
+    from study.study_folder import Order
+
+    order = Order(
+        data=data.absolute(),
+        out=shared_path(out),
+        cache=cache_folder(cache),
+        store=shared_path(store) if store else None,
+        address=address,
+        trials=trials,
+        hours=hours,
+    )
+    folder = launch(study, order, Display())
+    page, _ = write(folder)
+    typer.echo(f"study   {folder}\nreport  {page}\nlook    tensorboard --logdir {folder / 'trials'}")
+
+
+@app.command()
+def report(study: Annotated[Path, typer.Argument(help="A study's folder.")]) -> None:
+    """Write report.html (one file, opens offline) and report.md.
+
+    Example: rfcx-study report studies/mixup-1a2b3c4d
+    """
+    from study.report import write
+
+    for path in write(study):
+        typer.echo(str(path))
+
+
+@app.command("export")
+def export_(
+    study: Annotated[Path, typer.Argument(help="A study's folder.")],
+    to: Annotated[Path, typer.Option("--to", help="The bundle to write.")],
+    trial: Annotated[int | None, typer.Option(help="Instead of the best complete trial.")] = None,
+) -> None:
+    """Write the best trial's config as a bundle.
+
+    Example: rfcx-study export studies/mixup-1a2b3c4d --to bundle
+    """
+    from study.export import export
+
+    typer.echo(str(export(study, to, trial)))
+
+
+@app.command()
+def train(
+    bundle: Annotated[Path, typer.Argument(help="A bundle from `export`.")],
+    data: Data,
+    to: Annotated[Path, typer.Option("--to", help="The model folder to write.")],
+    store: Annotated[str | None, typer.Option(help="A stage store (default: the study's, where it is there).")] = None,
+    cache: Cache = None,
+) -> None:
+    """Final training from an exported config; what the search has trained already is taken from the store.
+
+    Example: rfcx-study train bundle --data DATA --to model
+    """
+    from study.display import Display
+    from study.final import train as finish
+    from study.machine import cache_folder, shared_path
+
+    typer.echo(str(finish(bundle, data, to, shared_path(store) if store else None, cache_folder(cache), Display())))
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model folder from `train`.")],
+    data: Data,
+    to: Annotated[Path, typer.Option("--to", help="The submission to write.")],
+) -> None:
+    """Predict the test recordings: submission.csv in the order of sample_submission.csv.
+
+    Example: rfcx-study predict model --data DATA --to submission.csv
+    """
+    from study.display import Display
+    from study.final import predict as listen
+
+    typer.echo(str(listen(model, data, to, Display())))
+
+
+@app.command()
+def score(
+    submission: Annotated[Path, typer.Argument(help="A submission.")],
+    truth: Annotated[Path, typer.Argument(help="A table of the true species of each recording, such as DIR-truth/test_truth.csv.")],
+    as_json: Json = False,
+) -> None:
+    """LWLRAP of a submission against a known truth, with its bootstrap interval, beside chance.
+
+    Example: rfcx-study score submission.csv forest-truth/test_truth.csv
+    """
+    from study.judge import judge
+
+    told = judge(submission, truth)
+    typer.echo(json.dumps(told.as_dict(), indent=1) if as_json else str(told))
+
+
+def _space(path: Path, settings: list[str] | None) -> Any:
+    from study.machine import parse_settings
+    from study.space import load
+
+    return load(path, parse_settings(settings or []))
+
+
+def main() -> None:
+    """Run a verb; 0 done, 2 refused before work began, 1 failed after it began, 130 interrupted."""
+    try:
+        app(standalone_mode=False)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command carries on from the last finished epoch", err=True)
+        sys.exit(130)
+    except Exception as error:
+        sys.exit(_refusal(error))
+
+
+def _refusal(error: Exception) -> int:
+    """Print a user's mistake or a failed run in a line or two; anything else is a defect and keeps its traceback."""
+    from rfcx_model.errors import InputError
+    from study.trials import LedgerError
+
+    if isinstance(error, InputError | LedgerError):
+        typer.echo(f"rfcx-study: {error}", err=True)
+        return 2
+    if isinstance(error, typer.Exit | SystemExit):
+        return int(getattr(error, "exit_code", 0) or 0)
+    show = getattr(error, "show", None)
+    if show is not None:  # a wrong call, as typer words it
+        show()
+        return 2
+    if type(error).__name__ == "RunError":
+        typer.echo(f"rfcx-study: {error}", err=True)
+        return 1
+    raise error
+
+
+if __name__ == "__main__":
+    main()

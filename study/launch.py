@@ -1,0 +1,344 @@
+"""Run a study or carry it on: shared stages first, then a Tuner whose every event goes to the recorder."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study import ray_environment  # isort: skip
+import ray
+import torch
+from ray import tune
+
+from rfcx_model import compute, network
+from rfcx_model.errors import InputError
+from rfcx_model.hyperparameters import Network
+from rfcx_model.recordings import Recordings, load
+from rfcx_model.spectrogram_cache import prepare
+from study import stages
+from study.display import Display
+from study.recorder import Recorder, Start
+from study.scheduler import StudyScheduler
+from study.searcher import StudySearcher
+from study.setting import Setting
+from study.space import Study
+from study.store import open_store
+from study.study_folder import Order, networks, study_cost, trial_request, write_study
+from study.trainable import Desk, Job, train_stage, trial, trial_name
+from study.trials import State, read_trials
+
+LOCAL_STORE_BYTES = 200 * 1024**2  # Ray carries boxes and configs; spectrograms are memory-mapped files
+RETRIES = 1  # of a trial that failed; it goes on from its last epoch
+
+
+class RunError(RuntimeError):
+    """Work had begun and failed; exit code 1."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one trial takes, and how many run at once."""
+
+    cpus: float
+    gpus: float
+    concurrent: int
+
+    @property
+    def threads(self) -> int:
+        """Threads that a trial computes with."""
+        return max(1, int(self.cpus))
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def session(address: str | None) -> Iterator[None]:
+    """Ray, up. A local cluster listens on loopback only and leaves no process and no folder behind.
+
+    Raises:
+        InputError: there is no cluster at the address.
+    """
+    if address is not None:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError, ray.exceptions.RayError) as error:
+            raise InputError(
+                f"--address {address}: no Ray cluster answers ({_first_line(error)}). "
+                "Start one with `ray start --head`, or leave --address out to use this machine alone."
+            ) from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+        return
+    folder = tempfile.mkdtemp(prefix="rfcx-")
+    kept = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_ADDRESS")}
+    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    os.environ.pop("RAY_ADDRESS", None)
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cores(),
+            include_dashboard=False,
+            object_store_memory=LOCAL_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=folder,
+        )
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, value in kept.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def share(cpus: float | None, gpus: float | None, concurrent: int | None) -> Share:
+    """What a trial gets: as asked for, else a core of a machine without GPU, or half of a GPU.
+
+    Raises:
+        InputError: more is asked for than the cluster has.
+    """
+    has: dict[str, Any] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    all_cpus, all_gpus = float(has.get("CPU", 0)), float(has.get("GPU", 0))
+    gpus = (0.5 if all_gpus else 0.0) if gpus is None else gpus
+    if gpus > all_gpus:
+        raise InputError(
+            f"[resources] gpus = {gpus:g}: {'no GPU is there' if not all_gpus else f'only {all_gpus:g} are there'}. "
+            "Leave gpus out to use what the machine has."
+        )
+    slots = max(1, int(all_gpus / gpus)) if gpus else max(1, int(all_cpus))
+    cpus = max(1.0, float(int(all_cpus / slots))) if cpus is None else cpus
+    if cpus > all_cpus:
+        raise InputError(f"[resources] cpus = {cpus:g}: only {all_cpus:g} are there. Ask for fewer, or leave it out.")
+    fitting = max(1, min(int(all_cpus / cpus), int(all_gpus / gpus) if gpus else 10**6))
+    return Share(cpus, gpus, min(concurrent or fitting, fitting))
+
+
+def run(study: Study, order: Order, display: Display) -> Path:
+    """Run the study, or carry it on, and return its folder.
+
+    Raises:
+        InputError: something that the user can mend, before any training.
+        RunError: a shared stage failed.
+    """
+    recordings = load(order.data)
+    folder = order.out / f"{study.name}-{study.signature(recordings.fingerprint)[:8]}"
+    _refuse_missing_gpu(study, order)
+    with session(order.address):
+        slots = share(study.resources.cpus, study.resources.gpus, study.resources.concurrent)
+        torch.set_num_threads(slots.threads)
+        setting = Setting(
+            recordings=recordings,
+            n_folds=study.search.folds,
+            seed=study.search.seed,
+            cache=order.cache,
+            store=order.store or folder / "stages",
+            threads=slots.threads,
+        )
+        for replicate in range(study.search.replicates):
+            setting.folds(replicate)  # refuses what cannot be split
+        tested = _build_networks.options(num_cpus=slots.cpus).remote(networks(study), len(recordings.species))
+        _spectrograms(recordings, study, order, display)
+        ray.get(tested)
+        write_study(study, setting, folder, order)
+        job = Job(study, setting, folder, Desk.remote())  # type: ignore[attr-defined]
+        cost = study_cost(study, setting, order.trials)
+        display.say(
+            f"{folder}: {cost.total} fold-epochs at most ({cost.shared} shared, {cost.trials} in trials); "
+            f"{cost.unshared} if nothing were shared"
+        )
+        for replicate in range(study.search.replicates):
+            params = study.baseline
+            request = trial_request(study, setting, study.hyperparameters(params), replicate)
+            shared = [one for one in stages.earlier(request) if one.folds != request.folds]
+            train_shared(job, params, shared, replicate, slots, display)
+        _search(job, slots, order, display)
+    return folder
+
+
+def train_shared(
+    job: Job,
+    params: Mapping[str, Any],
+    wanted: Sequence[stages.Request],
+    replicate: int,
+    slots: Share,
+    display: Display,
+) -> None:
+    """Train stages as Ray tasks, each as soon as those before it are done. Those in the store are passed over."""
+    hyperparameters = job.study.hyperparameters(params)
+    partition = job.setting.partition(replicate)
+    store = open_store(job.setting.store, compute.best())
+    tasks: dict[str, Any] = {}
+    total = 0
+    for request in wanted:
+        name, epochs = request.name(hyperparameters, partition), request.epochs(hyperparameters)
+        done = store.epochs_done(name)
+        if done == epochs:
+            continue
+        total += len(request.folds) * (epochs - done)
+        after = [tasks[n] for n in (p.name(hyperparameters, partition) for p in request.after) if n in tasks]
+        task = train_stage.options(num_cpus=slots.cpus, num_gpus=slots.gpus)
+        tasks[name] = task.remote(job, params, request, replicate, after)
+    if not tasks:
+        return
+    trained_before = ray.get(job.desk.trained.remote())
+    with display.phase("shared stages", total):
+        left = list(tasks.values())
+        while left:
+            ready, left = ray.wait(left, num_returns=len(left), timeout=0.5)
+            display.at(ray.get(job.desk.trained.remote()) - trained_before)
+            try:
+                ray.get(ready)
+            except ray.exceptions.RayError as error:
+                raise RunError(f"a shared stage failed: {_last_line(error)}") from error
+
+
+def _search(job: Job, slots: Share, order: Order, display: Display) -> None:
+    """The Tuner. Its own files go to `.ray/` in the study's folder and are never read back."""
+    study, limit = job.study, order.trials or job.study.budget.trials
+    hours = order.hours or study.budget.hours
+    known = read_trials(job.folder / "trials.jsonl")
+    planned = study.planned_epochs(study.baseline)
+    recorder = Recorder(study, job.folder, known, display, planned)
+    scheduler = StudyScheduler(study.search, planned, known)
+    try:
+        for number, reason in scheduler.overdue.items():
+            recorder.ended(number, "PRUNED", reason)
+        searcher = StudySearcher(study, list(recorder.trials.values()), limit)
+        callback = _Callback(job, recorder, searcher, scheduler)
+        tuner = tune.Tuner(
+            tune.with_resources(tune.with_parameters(trial, job=job), {"cpu": slots.cpus, "gpu": slots.gpus}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=scheduler,
+                num_samples=-1,
+                max_concurrent_trials=slots.concurrent,
+                time_budget_s=hours * 3600 if hours else None,
+                reuse_actors=True,
+                trial_dirname_creator=lambda ray_trial: f"{ray_trial.config['trial']:04d}",
+            ),
+            run_config=tune.RunConfig(
+                name=".ray",
+                storage_path=str(job.folder),
+                verbose=0,
+                callbacks=[callback],
+                failure_config=tune.FailureConfig(max_failures=RETRIES),
+            ),
+        )
+        with display.phase("trials", limit * planned):
+            tuner.fit()
+    finally:
+        recorder.close()
+
+
+class _Callback(tune.Callback):  # type: ignore[misc]
+    """Tune's events → the recorder, with the state that is true."""
+
+    def __init__(self, job: Job, recorder: Recorder, searcher: StudySearcher, scheduler: StudyScheduler) -> None:
+        self._job = job
+        self._recorder = recorder
+        self._searcher = searcher
+        self._scheduler = scheduler
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A first or another attempt."""
+        del iteration, trials, info
+        config = trial.config
+        number, replicate = config["trial"], config["replicate"]
+        known = self._recorder.trials.get(number)
+        self._recorder.started(
+            Start(
+                number=number,
+                name=trial_name(self._job.study, config),
+                origin=self._searcher.origin(number),
+                attempt=config["attempt"] if known is None else known.attempt + 1,
+                replicate=replicate,
+                seed=self._job.setting.trial_seed(replicate),
+                config=self._job.study.config(config["params"]),
+                proposal=self._searcher.proposal(number),
+            )
+        )
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """An epoch."""
+        del iteration, trials, info
+        self._recorder.epoch(trial.config["trial"], result)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The end, by itself or stopped."""
+        del iteration, trials, info
+        number = trial.config["trial"]
+        if number in self._scheduler.pruned:
+            self._end(number, "PRUNED", self._scheduler.pruned[number])
+        elif self._recorder.trials[number].step >= trial.last_result.get("planned", 1):
+            self._end(number, "COMPLETE", "")
+        else:
+            self._end(number, "STOPPED", "the budget was spent")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The end of a trial whose retries are used up."""
+        del iteration, trials, info
+        self._job.desk.drop.remote(f"trial {trial.config['trial']}")
+        self._end(trial.config["trial"], "FAILED", _last_line(trial.get_error()))
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A failure that is tried again."""
+        del iteration, trials, info
+        self._job.desk.drop.remote(f"trial {trial.config['trial']}")
+
+    def _end(self, number: int, state: State, reason: str) -> None:
+        told = self._recorder.trials[number]
+        true = self._searcher.tell(number, state, told.metrics.get("score"), told.metrics)
+        self._recorder.ended(number, true, reason)
+
+
+@ray.remote
+def _build_networks(networks: Sequence[Network], n_species: int) -> None:
+    """Find out, before anything is trained, whether every network can be built and has its sites."""
+    for one in networks:
+        network.build(one, n_species, seed=0)
+
+
+def _spectrograms(recordings: Recordings, study: Study, order: Order, display: Display) -> None:
+    """The baseline's spectrograms, with a bar; other front ends are made by the first trial that needs them."""
+    frontend = study.hyperparameters(study.baseline).frontend
+    with display.phase("spectrograms", len(recordings.train)):
+        prepare(recordings, frontend, order.cache, workers=cores(), progress=display.at)
+
+
+def _refuse_missing_gpu(study: Study, order: Order) -> None:
+    if study.resources.gpus and order.address is None and not torch.cuda.is_available():
+        raise InputError(
+            f"{study.path}: [resources] gpus = {study.resources.gpus:g}, but this machine has no GPU that torch can "
+            "use. Leave gpus out to use what the machine has, or give --address of a cluster that has one."
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _last_line(error: BaseException | None) -> str:
+    lines = [line.strip() for line in str(error or "unknown").splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+assert ray_environment.QUIET  # imported for what it does to Ray

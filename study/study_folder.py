@@ -1,0 +1,110 @@
+"""A study's folder: where it stands, and what `study.json` and `folds.csv` say. Knows no Ray."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from rfcx_model.folds import folds_hash
+from rfcx_model.hyperparameters import Hyperparameters, Network
+from study import stages
+from study.setting import Setting
+from study.space import Study
+
+LIBRARIES = ("ray", "optuna", "torch", "timm", "librosa", "numpy", "pandas", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Order:
+    """Where a study's things are, and what the command line adds to the space."""
+
+    data: Path
+    out: Path
+    cache: Path
+    store: Path | None = None
+    address: str | None = None
+    trials: int | None = None
+    hours: float | None = None
+
+
+def study_cost(study: Study, setting: Setting, trials: int | None) -> stages.Cost:
+    """Fold-epochs of the study if no trial is pruned, every trial counted with the baseline's epochs."""
+    count = trials or study.budget.trials
+    hyperparameters = study.hyperparameters(study.baseline)
+    request = trial_request(study, setting, hyperparameters, 0)
+    one = stages.cost(hyperparameters, request)
+    return stages.Cost(one.shared * study.search.replicates, one.trials * count, one.unshared * count)
+
+
+def networks(study: Study) -> list[Network]:
+    """The networks of a space: each searched backbone, else the baseline's."""
+    backbones = [knob for knob in study.knobs if knob.name == "network.backbone"]
+    base = study.hyperparameters(study.baseline).network
+    return [replace(base, backbone=str(choice)) for choice in backbones[0].choices] if backbones else [base]
+
+
+def trial_request(study: Study, setting: Setting, hyperparameters: Hyperparameters, replicate: int) -> stages.Request:
+    """What a trial of the study asks for."""
+    folds = tuple(range(setting.n_folds))
+    return stages.trial_request(hyperparameters, folds, setting.trial_seed(replicate), study.first_stage)
+
+
+def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> None:
+    """study.json and folds.csv; a folder that has them already keeps them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recordings = setting.recordings
+    ids = recordings.train["recording_id"]
+    rows = [
+        f"{recording},{replicate},{fold}\n"
+        for replicate in range(study.search.replicates)
+        for recording, fold in zip(ids, setting.folds(replicate), strict=True)
+    ]
+    facts = study.resolved() | {
+        "signature": study.signature(recordings.fingerprint),
+        "data": {
+            "folder name": order.data.name,
+            "fingerprint": recordings.fingerprint,
+            "recordings": len(recordings.train),
+            "tp_rows": int(recordings.boxes["positive"].sum()),
+            "fp_rows": int((~recordings.boxes["positive"]).sum()),
+            "species": list(recordings.species),
+        },
+        "folds_hash": folds_hash(recordings, setting.folds(0)),
+        "seed": study.search.seed,
+        "fold_epochs": vars(study_cost(study, setting, order.trials)),
+        "versions": {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES},
+        "commit": _commit(),
+        "command": " ".join(["rfcx-study", *sys.argv[1:]]),
+        "store": str(setting.store),
+        "cache": str(setting.cache),
+        "threads": setting.threads,
+    }
+    _replace(folder / "folds.csv", "recording_id,replicate,fold\n" + "".join(rows))
+    _replace(folder / "study.json", json.dumps(facts, indent=1) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _commit() -> str:
+    """The commit of this code where it runs from a checkout."""
+    try:
+        asked = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return asked.stdout.strip() or "unknown"
