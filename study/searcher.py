@@ -11,7 +11,6 @@ import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, Final
 
 import numpy as np
@@ -55,6 +54,7 @@ class StudySearcher(Searcher):
         self._numbers: dict[str, int] = {}
         self._unfinished: deque[Trial] = deque()
         self._used = {trial.number for trial in trials}
+        self._next = 0
         for trial in sorted(trials, key=lambda trial: trial.number):
             if trial.origin != _NEVER_ASKED:
                 self._rebuild(trial)
@@ -83,9 +83,10 @@ class StudySearcher(Searcher):
 
     def _number(self) -> int:
         """The smallest number that is free: one handed out before a crash but never started is taken again."""
-        number = next(number for number in count() if number not in self._used)
-        self._used.add(number)
-        return number
+        while self._next in self._used:
+            self._next += 1
+        self._used.add(self._next)
+        return self._next
 
     def _proposal(self, given: bool) -> dict[str, Any]:
         attributes = self._optuna.get_trials(deepcopy=False)[-1].system_attrs

@@ -175,6 +175,15 @@ def test_the_limit_counts_past_trials_but_no_confirmation(tmp_path: Path) -> Non
     assert len(searcher.trials()) == 4
 
 
+def test_a_number_that_was_never_started_is_not_lost(tmp_path: Path) -> None:
+    driver = Driver(space(tmp_path))
+    whole = driver.run(4)
+    events = [event for event in driver.events if event["trial"] != 2]
+    again = Driver(driver.study, events)
+    assert again.ask()["trial"] == 2
+    assert again.ask()["trial"] == len(whole)
+
+
 def test_a_grid_is_every_combination_a_replicate_at_a_time_with_the_baseline_first(tmp_path: Path) -> None:
     driver = Driver(space(tmp_path, GRID))
     assert driver.study.budget.trials == 12
