@@ -85,10 +85,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Importance:
-    """A knob's share of the variation of the score; shares sum to 1."""
+    """The share, 0 to 1, of the score's variance that a knob explains alone, among `trials` trials in which it acts."""
 
     knob: str
     share: float
+    trials: int
 
 
 @dataclass(frozen=True)

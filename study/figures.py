@@ -107,7 +107,7 @@ def importances(facts: Facts) -> str:
     axes.set_yticks(range(len(items)), [item.knob for item in items], parse_math=False)
     axes.grid(visible=False, axis="y")
     axes.set_xlim(0, 1)
-    axes.set_xlabel("share of the variation of the score")
+    axes.set_xlabel("share of the score's variance, explained alone")
     return _svg(figure, axes, legend=False)
 
 

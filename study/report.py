@@ -6,19 +6,25 @@ Both are made from the same sections; every figure has its numbers in a table.
 from __future__ import annotations
 
 import base64
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from study import figures, sentences, tables
-from study.facts import Facts, Importance, compute
+from study.facts import Facts, Importance, Row, compute
 from study.knob import Knob
 from study.study_json import read_study
 from study.tables import Table
 from study.trials import read_trials
 
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
 FEWEST_FOR_IMPORTANCE = 8
+MOST_FOR_IMPORTANCE = 200  # a forest's time grows with the square; every n-th in rank stands for its neighbours
 
 
 @dataclass(frozen=True)
@@ -73,22 +79,23 @@ def write(study_folder: Path) -> tuple[Path, Path]:
 
 
 def importances(told: Facts) -> tuple[tuple[Importance, ...], str | None]:
-    """Each varied knob's share by PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255), or why there is none."""
+    """Share of the score's variance that each knob explains alone (fANOVA, Hutter et al. 2014), or why there is none.
+
+    A knob that does not act in every trial is judged among those in which it acts.
+    """
     finished = told.ranked
     if len(finished) < FEWEST_FOR_IMPORTANCE:
-        return (
-            (),
-            f"Too few finished trials to rank the knobs: {len(finished)}, at least {FEWEST_FOR_IMPORTANCE} needed.",
-        )
-    varied = [
-        knob for knob in told.knobs if len({row.values[knob.name] for row in finished if knob.name in row.values}) > 1
-    ]
-    if not varied:
-        return (), "No searched knob took two values among the finished trials, so none can be ranked."
+        need = f"at least {FEWEST_FOR_IMPORTANCE} needed"
+        return (), f"Too few finished trials to rank the knobs: {len(finished)}, {need}."
     if len({row.score for row in finished}) == 1:
         return (), "All finished trials have the same score, so no knob can be ranked."
-    shares = _ped_anova(told, varied)
-    return tuple(Importance(name, share) for name, share in sorted(shares.items(), key=lambda item: -item[1])), None
+    groups: dict[tuple[int, ...], list[Knob]] = {}
+    for knob in told.knobs:
+        groups.setdefault(tuple(row.number for row in finished if knob.name in row.values), []).append(knob)
+    found = [item for group in groups.values() for item in _importances_of(group, told)]
+    if not found:
+        return (), "No searched knob took two values in enough finished trials, so none can be ranked."
+    return tuple(sorted(found, key=lambda item: -item.share)), None
 
 
 def sections(told: Facts) -> list[Section]:
@@ -150,10 +157,20 @@ def cell(text: str) -> str:
     return " ".join(safe.split())
 
 
-def _ped_anova(told: Facts, varied: Sequence[Knob]) -> dict[str, float]:
-    import optuna
+def _importances_of(group: Sequence[Knob], told: Facts) -> list[Importance]:
+    among = [row for row in told.ranked if group[0].name in row.values]
+    if len(among) < FEWEST_FOR_IMPORTANCE or len({row.score for row in among}) == 1:
+        return []
+    beside = [knob for knob in told.knobs if all(knob.name in row.values for row in among)]
+    varied = [knob for knob in beside if len({row.values[knob.name] for row in among}) > 1]
+    if not any(knob in varied for knob in group):
+        return []
+    shares = _fanova(varied, among[:: -(-len(among) // MOST_FOR_IMPORTANCE)])
+    return [Importance(knob.name, shares[knob.name], len(among)) for knob in group if knob in varied]
 
-    from study.space import distribution
+
+def _fanova(varied: Sequence[Knob], rows: Sequence[Row]) -> dict[str, float]:
+    import optuna
 
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -161,15 +178,23 @@ def _ped_anova(told: Facts, varied: Sequence[Knob]) -> dict[str, float]:
         study = optuna.create_study(direction="maximize")
     finally:
         optuna.logging.set_verbosity(level)
-    domains = {knob.name: (knob, distribution(knob)) for knob in varied}
-    for row in told.ranked:
-        inside = {n: v for n, v in row.values.items() if n in domains and domains[n][0].contains(v)}
-        study.add_trial(
-            optuna.trial.create_trial(
-                params=inside, distributions={name: domains[name][1] for name in inside}, value=row.score
-            )
-        )
-    return optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
+    domains = {knob.name: _domain(knob) for knob in varied}
+    for row in rows:
+        params = {knob.name: math.log(row.values[knob.name]) if knob.log else row.values[knob.name] for knob in varied}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=domains, value=row.score))
+    return optuna.importance.FanovaImportanceEvaluator(seed=0).evaluate(study, params=list(domains))
+
+
+def _domain(knob: Knob) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if knob.choices:
+        return CategoricalDistribution(knob.choices)
+    return (
+        FloatDistribution(math.log(knob.low), math.log(knob.high))
+        if knob.log
+        else FloatDistribution(knob.low, knob.high)
+    )
 
 
 def _exhibit(title: str, table: Table, draw: Callable[[], str]) -> Exhibit:

@@ -7,6 +7,7 @@ from study.knob import Knob
 from study.tables import number, signed
 
 FEW = 3
+ROUGH = 50
 
 
 def verdict(facts: Facts) -> list[str]:
@@ -71,8 +72,10 @@ def importances(facts: Facts) -> list[str]:
     if facts.importance_gap:
         return [facts.importance_gap]
     return [
-        f"PED-ANOVA over {len(facts.ranked)} finished trials. Shares sum to 1 whether or not any knob matters, "
-        "and with few trials they are unsteady."
+        "The share of the score's variance over the search space that each knob explains alone (fANOVA). "
+        "What is missing to 1 is noise and what knobs do together. "
+        f"With {len(facts.ranked)} finished trials the shares are "
+        f"{'rough' if len(facts.ranked) < ROUGH else 'estimates'}; pruned trials are left out."
     ]
 
 

@@ -111,7 +111,8 @@ def arms(facts: Facts, knob: Knob) -> Table:
 
 def importances(facts: Facts) -> Table:
     """Each knob's share of the variation of the score."""
-    return Table(("knob", "share"), tuple((item.knob, number(item.share, 2)) for item in facts.importances))
+    rows = tuple((item.knob, number(item.share, 2), f"{item.trials:,}") for item in facts.importances)
+    return Table(("knob", "share", "among trials"), rows)
 
 
 def failures(facts: Facts) -> Table:
