@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.experiment import Trial as RayTrial
@@ -147,3 +152,121 @@ def test_decisions_are_those_of_rays_asha_and_survive_a_restart(
         part = StudyScheduler(search, 9, ledger, spared=())
         assert part.pruned == whole.pruned
     assert all(re.match(r"step \d+: score .* of \d+ reached", reason) for reason in whole.pruned.values())
+
+
+JOURNEY = """
+import sys
+from pathlib import Path
+import ray
+from ray import tune
+from study.scheduler import StudyScheduler
+from study.searcher import StudySearcher
+from study.space import load
+
+LOG = []
+
+
+class Searcher(StudySearcher):
+    def on_trial_result(self, trial_id, result):
+        LOG.append(("searcher result", result["trial"], result["step"]))
+        super().on_trial_result(trial_id, result)
+
+    def on_trial_complete(self, trial_id, result=None, error=False):
+        LOG.append(("searcher end", self._numbers[trial_id], bool(error)))
+        super().on_trial_complete(trial_id, result, error)
+
+
+class Scheduler(StudyScheduler):
+    def on_trial_result(self, controller, trial, result):
+        decision = super().on_trial_result(controller, trial, result)
+        LOG.append(("scheduler result", result["trial"], result["step"]))
+        return decision
+
+    def on_trial_complete(self, controller, trial, result):
+        LOG.append(("scheduler end", trial.config["trial"], False))
+
+    def on_trial_error(self, controller, trial):
+        LOG.append(("scheduler end", trial.config["trial"], True))
+
+
+class Callback(tune.Callback):
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        LOG.append(("callback result", result["trial"], result["step"]))
+
+    def on_trial_complete(self, iteration, trials, trial, **info):
+        number = trial.config["trial"]
+        LOG.append(("callback end", number, False))
+        searcher.tell(number, "PRUNED" if number in scheduler.pruned else "COMPLETE", trial.last_result["score"])
+
+    def on_trial_error(self, iteration, trials, trial, **info):
+        LOG.append(("callback end", trial.config["trial"], True))
+        searcher.tell(trial.config["trial"], "FAILED", None)
+
+
+def train(config):
+    number = config["trial"]
+    for step in range(1, 5):
+        if (number, step) == (2, 3):
+            raise ValueError("made to fail")
+        score = step * (0.1 if number == 1 else 0.2)
+        tune.report({"trial": number, "step": step, "score": score, "metrics": {"a": 1.0}})
+
+
+study = load(Path(sys.argv[1]))
+searcher, scheduler = Searcher(study, [], 4), Scheduler(study.search, 4)
+ray.init(address="local", _node_ip_address="127.0.0.1", num_cpus=1, include_dashboard=False, log_to_driver=False)
+for _ in range(2):  # the second time nothing is left to do
+    tune.Tuner(
+        tune.with_resources(train, {"cpu": 1}),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher, scheduler=scheduler, num_samples=-1, max_concurrent_trials=1, reuse_actors=True
+        ),
+        run_config=tune.RunConfig(name="run", storage_path=sys.argv[2], verbose=0, callbacks=[Callback()]),
+    ).fit()
+ray.shutdown()
+print([trial.state.name for trial in searcher.trials()])
+print([sorted(trial.intermediate_values) for trial in searcher.trials()])
+print(sorted(scheduler.pruned))
+for number in (0, 1, 2):
+    told = [(what, last) for what, trial, last in LOG if trial == number]
+    print(number, [what for what, last in told if "end" in what or number == 1 or last == 4])
+print(sorted(path.name for path in Path(sys.argv[2]).rglob("searcher-state*")))
+"""
+
+
+@pytest.mark.slow
+def test_ray_tells_scheduler_searcher_and_callbacks_in_the_order_that_the_study_relies_on(tmp_path: Path) -> None:
+    space = tmp_path / "space.toml"
+    space.write_text(
+        '[scientific]\n"stage3.mixup_site" = { choices = ["none", "input"] }\n[fixed]\n"stage3.epochs" = 4\n'
+        "[search]\ngrace = 2\nfactor = 2\n"
+    )
+    script = tmp_path / "journey.py"
+    script.write_text(JOURNEY)
+    quiet = {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    }
+    told = subprocess.run(
+        [sys.executable, str(script), str(space), str(tmp_path / "ray")],
+        env={**os.environ, **quiet},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr[-3000:]
+    result = ["scheduler result", "searcher result", "callback result"]
+    end = ["scheduler end", "searcher end", "callback end"]
+    assert told.stdout.splitlines()[-7:] == [
+        "['COMPLETE', 'PRUNED', 'FAIL', 'COMPLETE']",
+        "[[1, 2, 3, 4], [1, 2], [1, 2], [1, 2, 3, 4]]",
+        "[1]",
+        f"0 {[*result, *end]}",
+        f"1 {[*result, 'scheduler result', 'callback result', *end]}",
+        f"2 {end}",
+        "[]",
+    ]
