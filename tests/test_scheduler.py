@@ -115,6 +115,14 @@ def test_the_median_rule_stops_below_the_median_of_the_others_and_never_pauses()
     assert scheduler.pruned[4] == "step 2: best score 0.2 is below 0.6, the median of 3 others' means so far"
 
 
+def test_epochs_told_again_after_a_restart_do_not_move_the_median() -> None:
+    ledger = [past(number, [0.5, 0.5 + number / 10]) for number in (1, 2, 3)]
+    scheduler = StudyScheduler(Search(grace=2, scheduler="median"), 10, ledger)
+    for number in (1, 2, 3):
+        say(scheduler, number, 2, 0.0)
+    assert say(scheduler, 4, 2, 0.6) == STOP
+
+
 def test_without_a_scheduler_nothing_is_stopped() -> None:
     scheduler = StudyScheduler(Search(scheduler="none"), 5)
     assert all(say(scheduler, number, 1, -number) != STOP for number in range(9))
