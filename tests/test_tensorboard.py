@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.compat.proto.summary_pb2 import SummaryMetadata
+from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from study.tensorboard import FINAL, TAGS, EndState, TrialBoard, hparam
+from study.trials import EpochRecord
+
+CONFIG = {"stage3.mixup_site": "stage4", "stage3.mixup_alpha": 0.2, "stage3.epochs": 5, "network.backbone": "resnet18"}
+SEARCHED = ["stage3.mixup_site", "stage3.mixup_alpha"]
+
+
+def _record(step: int, **metrics: float) -> EpochRecord:
+    return EpochRecord(3, 1, step, step, False, metrics or {"lwlrap": step / 10, "score": step / 20}, 1000.0 + step)
+
+
+def _read(folder: Path) -> EventAccumulator:
+    seen = EventAccumulator(str(folder))
+    seen.Reload()
+    return seen
+
+
+def _points(folder: Path, tag: str) -> list[tuple[int, float]]:
+    return [(event.step, round(event.value, 6)) for event in _read(folder).Scalars(tag)]
+
+
+def _hparams(folder: Path, tag: str) -> Any:
+    metadata: SummaryMetadata = _read(folder).SummaryMetadata(f"_hparams_/{tag}")
+    return HParamsPluginData.FromString(metadata.plugin_data.content)
+
+
+def test_every_metric_is_a_named_scalar_at_the_steps_of_the_trial(tmp_path: Path) -> None:
+    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    for step in (1, 2):
+        board.epoch(_record(step, **dict.fromkeys(TAGS, step / 8), species_3=0.5))
+    board.close()
+    seen = _read(tmp_path)
+    assert set(seen.Tags()["scalars"]) == {*TAGS.values(), "other/species_3"}
+    for tag in TAGS.values():
+        assert [(event.step, event.value, event.wall_time) for event in seen.Scalars(tag)] == [
+            (1, 0.125, 1001.0),
+            (2, 0.25, 1002.0),
+        ]
+
+
+def test_metrics_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
+    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board.epoch(_record(1, lwlrap=math.nan, precision=math.inf, recall=0.5))
+    board.close()
+    assert _read(tmp_path).Tags()["scalars"] == ["cv/recall"]
+
+
+def test_the_session_starts_with_every_searched_knob_before_the_first_epoch(tmp_path: Path) -> None:
+    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    started = _hparams(tmp_path, "session_start_info").session_start_info
+    board.close()
+    assert {name: value.string_value or value.number_value for name, value in started.hparams.items()} == {
+        "stage3.mixup_site": "stage4",
+        "stage3.mixup_alpha": 0.2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [("COMPLETE", "STATUS_SUCCESS"), ("PRUNED", "STATUS_SUCCESS"), ("FAILED", "STATUS_FAILURE"), ("STOPPED", None)],
+)
+def test_the_session_ends_with_its_status(tmp_path: Path, state: EndState, status: str | None) -> None:
+    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board.epoch(_record(1))
+    board.end(state, 0.5)
+    board.close()
+    plugins = _read(tmp_path).PluginTagToContent("hparams")
+    assert ("_hparams_/session_end_info" in plugins) == (status is not None)
+    if status is not None:
+        assert _hparams(tmp_path, "session_end_info").session_end_info.status == Status.Value(status)
+    finals = FINAL in _read(tmp_path).Tags()["scalars"]
+    assert finals == (state == "COMPLETE")
+
+
+def test_no_experiment_record_narrows_the_table(tmp_path: Path) -> None:
+    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board.end("COMPLETE", 0.5)
+    board.close()
+    assert "_hparams_/experiment" not in _read(tmp_path).PluginTagToContent("hparams")
+
+
+def test_a_resumed_trial_shows_each_step_once_whether_or_not_its_epochs_are_handed_over_again(tmp_path: Path) -> None:
+    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    for step in (1, 2):
+        board.epoch(_record(step))
+    board.close()
+    for again in (range(1, 4), range(4, 6)):
+        board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+        for step in again:
+            board.epoch(_record(step))
+        board.end("COMPLETE", 0.25)
+        board.close()
+    assert _points(tmp_path, "cv/lwlrap") == [(step, step / 10) for step in range(1, 6)]
+    assert len(_points(tmp_path, FINAL)) == 1
+
+
+def test_an_event_file_that_a_crash_cut_off_is_carried_on_from_its_last_whole_step(tmp_path: Path) -> None:
+    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    for step in (1, 2):
+        board.epoch(_record(step, lwlrap=step / 10))
+    board.close()
+    [path] = tmp_path.glob("events.out.tfevents.*")
+    path.write_bytes(path.read_bytes()[:-5])
+    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    assert board.step == 1
+    board.epoch(_record(2, lwlrap=0.2))
+    board.close()
+    assert _points(tmp_path, "cv/lwlrap") == [(1, 0.1), (2, 0.2)]
+
+
+def test_knobs_that_tensorboard_cannot_take_become_text() -> None:
+    assert [hparam(value) for value in (None, [0, 32], True, 3, 0.5, "a", math.inf)] == [
+        "None",
+        "[0, 32]",
+        True,
+        3.0,
+        0.5,
+        "a",
+        "inf",
+    ]
+
+
+def test_the_driver_needs_neither_torch_nor_tensorflow_to_write_events() -> None:
+    code = "import sys, study.tensorboard; print({'torch', 'tensorflow', 'ray'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
