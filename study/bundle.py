@@ -1,0 +1,117 @@
+"""A bundle: one configuration on its way to a final model. `config.json` for the program, `card.md` for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from rfcx_model.errors import InputError
+from rfcx_model.hyperparameters import Hyperparameters, build, flatten, knobs
+from study.knob import suggestion
+
+FORMAT: Final = 1
+CONFIG: Final = "config.json"
+CARD: Final = "card.md"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What config.json holds. `seed` and `replicate` are the trial's; `versions` and `commit` are the study's."""
+
+    hyperparameters: Hyperparameters
+    folds: int | None
+    seed: int
+    replicate: int
+    data_fingerprint: str | None
+    folds_hash: str | None
+    study: str
+    trial: int
+    signature: str | None
+    score: float
+    metrics: Mapping[str, float | None]
+    versions: Mapping[str, str]
+    commit: str | None
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class _Said:
+    format: int
+    hyperparameters: dict[str, Any]
+    seed: int
+    replicate: int
+    study: str
+    trial: int
+    score: float
+    folds: int | None = None
+    data_fingerprint: str | None = None
+    folds_hash: str | None = None
+    signature: str | None = None
+    metrics: dict[str, float | None] | None = None
+    versions: dict[str, str] | None = None
+    commit: str | None = None
+
+
+def to_json(bundle: Bundle) -> str:
+    """config.json's text; floats read back bit for bit."""
+    said = {name: value for name, value in vars(bundle).items() if name != "hyperparameters"}
+    whole = {"format": FORMAT, "hyperparameters": flatten(bundle.hyperparameters), **said}
+    return json.dumps(whole, indent=2, allow_nan=False) + "\n"
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle's config.json; nothing in it is a pickle.
+
+    Raises:
+        InputError: the folder is no bundle, its format is unknown, or a knob is unknown, missing or out of its limits.
+    """
+    path = folder / CONFIG
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{folder}: not a bundle, it has no {CONFIG}. Make one with `rfcx-study export`.") from None
+    except ValueError as error:
+        raise InputError(f"{path}: must be JSON, but {error}. Export the bundle again.") from None
+    version = said.get("format") if isinstance(said, dict) else None
+    if version != FORMAT:
+        raise InputError(
+            f"{path}: this program reads bundles of format {FORMAT}, but got format={version!r}. "
+            "Export the study again with this program, or use the program's version that wrote it."
+        )
+    try:
+        facts = TypeAdapter(_Said).validate_python(said)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first(error)}. Export the bundle again.") from None
+    told = {name: value for name, value in asdict(facts).items() if name not in ("format", "hyperparameters")}
+    told["metrics"], told["versions"] = facts.metrics or {}, facts.versions or {}
+    return Bundle(hyperparameters=_hyperparameters(path, facts.hyperparameters), **told)
+
+
+def _hyperparameters(path: Path, values: dict[str, Any]) -> Hyperparameters:
+    known = knobs()
+    for name in values:
+        if name not in known:
+            raise InputError(
+                f"{path}: `{name}` is not a knob of this program.{suggestion(name, known)} "
+                "The bundle was written by another version; export it again."
+            )
+    missing = [name for name in known if name not in values]
+    if missing:
+        raise InputError(
+            f"{path}: every knob must be there, but {', '.join(missing)} is not. "
+            "The bundle was written by another version or edited; export it again."
+        )
+    try:
+        return build(values)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first(error)}. Export the bundle again.") from None
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"`{'.'.join(str(part) for part in first['loc'])}`: {first['msg']}, but got {first['input']!r}"

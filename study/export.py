@@ -1,0 +1,177 @@
+"""export: a study's best finished trial → a bundle, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from rfcx_model.errors import InputError
+from rfcx_model.hyperparameters import Hyperparameters, build, flatten
+from study.bundle import CARD, CONFIG, Bundle, to_json
+from study.facts import finite, shown
+from study.study_json import read_study
+from study.tables import number, signed
+from study.trials import Trial, read_trials
+
+
+def export(study_folder: Path, bundle: Path, trial: int | None = None) -> Path:
+    """Write the best COMPLETE trial of the search, or the one numbered `trial`, as a bundle; returns its folder.
+
+    Raises:
+        InputError: no such study, no finished trial, the asked trial is not finished, or the target exists.
+    """
+    study = read_study(study_folder)
+    trials = read_trials(study_folder / "trials.jsonl")
+    chosen = chosen_trial(study_folder, trials, trial)
+    if os.path.lexists(bundle):
+        raise InputError(f"{bundle}: exists already. Give a folder that does not exist yet, or remove it.")
+    made = _bundle(study_folder, study, chosen)
+    _write(bundle, {CONFIG: to_json(made), CARD: card(made, study, trials, asked=trial is not None)})
+    return bundle
+
+
+def chosen_trial(study_folder: Path, trials: list[Trial], asked: int | None) -> Trial:
+    """The asked trial, or the finished one of the search with the highest score; of equals, the first.
+
+    Raises:
+        InputError: there is none, or the asked one is not finished.
+    """
+    ledger = study_folder / "trials.jsonl"
+    finished = [trial for trial in trials if _finished(trial) and trial.origin != "confirm"]
+    if asked is None:
+        if not finished:
+            states = sorted({trial.state for trial in trials})
+            got = f"{len(trials)} trials ({', '.join(states)})" if trials else "no trial"
+            raise InputError(
+                f"{ledger}: a finished (COMPLETE) trial is needed, but got {got}. "
+                "Carry on with `rfcx-study run`; pruned trials are never exported."
+            )
+        return max(finished, key=lambda trial: (finite(trial.score) or 0.0, -trial.number))
+    found = next((trial for trial in trials if trial.number == asked), None)
+    if found is not None and _finished(found):
+        return found
+    got = "there is none of this number" if found is None else f"it is {found.state}, score {number(found.score)}"
+    ready = ", ".join(str(trial.number) for trial in finished[:20]) or "none yet"
+    raise InputError(f"{ledger}: trial {asked} must be COMPLETE with a score, but {got}. Finished: {ready}.")
+
+
+def card(made: Bundle, study: Mapping[str, Any], trials: list[Trial], asked: bool) -> str:
+    """card.md: how the configuration was chosen, what it changes, how it scored, and the commands to a submission."""
+    finished = [trial for trial in trials if _finished(trial) and trial.origin != "confirm"]
+    first = next((trial for trial in finished if trial.origin == "baseline"), None)
+    how = "asked for by number" if asked else "the highest score"
+    lines = [
+        f"# {_text(made.study)}, trial {made.trial}",
+        "",
+        f"- Question: {_text(study.get('question'))}",
+        f"- Chosen: {how}, out of {len(finished)} finished trials of {len(trials)}.",
+        "- Confirmed: no. The score comes from the search itself and is optimistic as the best of several.",
+        "",
+        "## What differs from the baseline",
+        "",
+        *_difference(made.hyperparameters, first),
+        "",
+        "## Scores, out of fold",
+        "",
+        "| metric | this trial | baseline |",
+        "| --- | ---: | ---: |",
+        f"| score | {number(made.score)} | {number(finite(first.score) if first else None)} |",
+        *(f"| {_text(name)} | {number(value)} | {_beside(first, name)} |" for name, value in made.metrics.items()),
+        "",
+        f"Difference of the score: {signed(made.score - first.score if first and first.score is not None else None)}.",
+        "",
+        "## Where it comes from",
+        "",
+        f"- Data fingerprint: {_text(made.data_fingerprint)}",
+        f"- Folds: {_text(made.folds)}, hash {_text(made.folds_hash)}",
+        f"- Seed: {made.seed}, replicate {made.replicate}",
+        f"- Signature of the study: {_text(made.signature)}",
+        f"- Commit: {_text(made.commit)}",
+        f"- Versions: {', '.join(f'{_text(k)} {_text(v)}' for k, v in made.versions.items()) or 'not known'}",
+        "",
+        "## From here to a submission",
+        "",
+        "```",
+        "rfcx-study train BUNDLE --data DATA --to MODEL",
+        "rfcx-study predict MODEL --data DATA --to submission.csv",
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _finished(trial: Trial) -> bool:
+    return trial.state == "COMPLETE" and finite(trial.score) is not None
+
+
+def _bundle(study_folder: Path, study: Mapping[str, Any], trial: Trial) -> Bundle:
+    score, folds = finite(trial.score), (study.get("search") or {}).get("folds")
+    assert score is not None
+    return Bundle(
+        hyperparameters=_hyperparameters(study_folder, trial),
+        folds=folds,
+        seed=trial.seed,
+        replicate=trial.replicate,
+        data_fingerprint=(study.get("data") or {}).get("fingerprint"),
+        folds_hash=study.get("folds_hash"),
+        study=str(study.get("name") or study_folder.name),
+        trial=trial.number,
+        signature=study.get("signature"),
+        score=score,
+        metrics={name: finite(value) for name, value in trial.metrics.items()},
+        versions={name: str(value) for name, value in (study.get("versions") or {}).items()},
+        commit=study.get("commit"),
+    )
+
+
+def _hyperparameters(study_folder: Path, trial: Trial) -> Hyperparameters:
+    try:
+        return build(dict(trial.config))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(
+            f"{study_folder / 'trials.jsonl'}, trial {trial.number}: `{'.'.join(str(p) for p in first['loc'])}`: "
+            f"{first['msg']}. The study was written by another version; export it with that one."
+        ) from None
+
+
+def _difference(chosen: Hyperparameters, first: Trial | None) -> list[str]:
+    defaults = first is None
+    reference = flatten(Hyperparameters()) if first is None else flatten(build(dict(first.config)))
+    changed = [(name, value) for name, value in flatten(chosen).items() if reference[name] != value]
+    against = "default" if defaults else "baseline"
+    note = ["The baseline has no finished trial; compared with the program's defaults.", ""] if defaults else []
+    if not changed:
+        return [*note, "Nothing."]
+    head = ["| knob | this trial | " + against + " |", "| --- | --- | --- |"]
+    return [*note, *head, *(f"| {n} | {_text(shown(v))} | {_text(shown(reference[n]))} |" for n, v in changed)]
+
+
+def _beside(first: Trial | None, name: str) -> str:
+    return number(finite(first.metrics.get(name)) if first else None)
+
+
+def _text(value: object) -> str:
+    if value is None or value == "":
+        return "not known"
+    return " ".join(str(value).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").split())
+
+
+def _write(bundle: Path, files: Mapping[str, str]) -> None:
+    """All files or none: made beside the target, then renamed."""
+    bundle.parent.mkdir(parents=True, exist_ok=True)
+    half = Path(tempfile.mkdtemp(prefix=f".{bundle.name}.", dir=bundle.parent))
+    try:
+        half.chmod(0o755)
+        for name, text in files.items():
+            (half / name).write_text(text, encoding="utf-8")
+        half.rename(bundle)
+    except BaseException:
+        shutil.rmtree(half, ignore_errors=True)
+        raise

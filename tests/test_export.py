@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_study import STUDY, ended, epoch, make_study, started, write
+
+from rfcx_model.errors import InputError
+from rfcx_model.hyperparameters import build, flatten
+from study.bundle import CONFIG, Bundle, load_bundle, to_json
+from study.export import export
+from study.trials import read_trials
+
+SITE = "stage3.mixup_site"
+
+
+def _study(folder: Path, *ends: tuple[str, float | None]) -> Path:
+    events: list[dict[str, Any]] = []
+    for number, (state, score) in enumerate(ends):
+        params = {SITE: "stage4" if number else "input", "stage3.focal_gamma": 0.1 + number}
+        events += [started(number, 1.0 * number, params, "search" if number else "baseline")]
+        events += [epoch(number, 1, number + 0.1, {"lwlrap": score, "precision": 0.3, "score": score})]
+        events += [ended(number, number + 0.2, state, score)]
+    write(folder, STUDY, events)
+    return folder
+
+
+def _change(folder: Path, **facts: Any) -> None:
+    path = folder / CONFIG
+    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+
+
+def test_the_best_finished_trial_is_exported_and_loads_back_into_its_hyperparameters(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "study")
+    loaded = load_bundle(export(study, tmp_path / "bundle"))
+    trials = [trial for trial in read_trials(study / "trials.jsonl") if trial.state == "COMPLETE"]
+    best = max(trials, key=lambda trial: trial.score or 0.0)
+    assert (loaded.trial, loaded.score, loaded.metrics) == (best.number, best.score, dict(best.metrics))
+    assert flatten(loaded.hyperparameters) == dict(best.config)
+    assert (loaded.folds, loaded.seed, loaded.replicate) == (3, 7, 0)
+    assert (loaded.data_fingerprint, loaded.folds_hash) == (STUDY["data"]["fingerprint"], STUDY["folds_hash"])
+    assert (loaded.study, loaded.commit, loaded.versions) == ("mixup", STUDY["commit"], STUDY["versions"])
+
+
+def test_a_pruned_trial_is_never_exported_however_high_its_score(tmp_path: Path) -> None:
+    study = _study(tmp_path / "study", ("COMPLETE", 0.5), ("PRUNED", 0.9), ("STOPPED", 0.8), ("COMPLETE", 0.4))
+    assert load_bundle(export(study, tmp_path / "bundle")).trial == 0
+
+
+def test_the_card_says_how_it_was_chosen_what_differs_and_what_comes_next(tmp_path: Path) -> None:
+    study = _study(tmp_path / "study", ("COMPLETE", 0.5), ("COMPLETE", 0.75), ("FAILED", None))
+    card = (export(study, tmp_path / "bundle") / "card.md").read_text()
+    assert "Chosen: the highest score, out of 2 finished trials of 3." in card
+    assert "Confirmed: no." in card
+    assert "| stage3.mixup_site | stage4 | input |" in card
+    assert "| score | 0.7500 | 0.5000 |" in card
+    assert "Difference of the score: +0.2500." in card
+    assert "rfcx-study train BUNDLE --data DATA --to MODEL\nrfcx-study predict MODEL --data DATA" in card
+    for fact in (STUDY["data"]["fingerprint"], STUDY["folds_hash"], STUDY["commit"], "torch 2.15.0", "Seed: 7"):
+        assert fact in card
+
+
+def test_a_trial_can_be_asked_for_by_number(tmp_path: Path) -> None:
+    study = _study(tmp_path / "study", ("COMPLETE", 0.5), ("COMPLETE", 0.75), ("PRUNED", 0.9))
+    assert load_bundle(export(study, tmp_path / "bundle", trial=0)).trial == 0
+    with pytest.raises(InputError, match=r"trial 2 must be COMPLETE with a score, but it is PRUNED.*Finished: 0, 1\."):
+        export(study, tmp_path / "other", trial=2)
+    with pytest.raises(InputError, match="there is none of this number"):
+        export(study, tmp_path / "other", trial=9)
+
+
+@pytest.mark.parametrize("ends", [[], [("PRUNED", 0.9), ("FAILED", None)], [("COMPLETE", None)]])
+def test_a_study_without_a_finished_trial_is_refused_and_leaves_nothing(tmp_path: Path, ends: list[Any]) -> None:
+    study = _study(tmp_path / "study", *ends)
+    with pytest.raises(InputError, match=r"a finished \(COMPLETE\) trial is needed"):
+        export(study, tmp_path / "bundle")
+    assert [path.name for path in tmp_path.iterdir()] == ["study"]
+
+
+def test_an_existing_target_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    study = _study(tmp_path / "study", ("COMPLETE", 0.5))
+    target = tmp_path / "bundle"
+    target.mkdir()
+    with pytest.raises(InputError, match="exists already"):
+        export(study, target)
+    assert list(target.iterdir()) == []
+
+
+def test_a_write_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    study = _study(tmp_path / "study", ("COMPLETE", 0.5))
+    (study / "study.json").write_text('{"name": "\\ud800"}')  # JSON can hold half a character, the card cannot
+    with pytest.raises(UnicodeEncodeError):
+        export(study, tmp_path / "bundle")
+    assert [path.name for path in tmp_path.iterdir()] == ["study"]
+
+
+def test_a_study_json_with_only_a_name_is_exported_too(tmp_path: Path) -> None:
+    study = _study(tmp_path / "study", ("COMPLETE", 0.5))
+    (study / "study.json").write_text('{"name": "bare"}')
+    loaded = load_bundle(export(study, tmp_path / "bundle"))
+    assert (loaded.study, loaded.folds, loaded.commit, loaded.versions) == ("bare", None, None, {})
+
+
+def test_a_bundle_of_another_format_is_refused_with_a_reason(tmp_path: Path) -> None:
+    folder = export(_study(tmp_path / "study", ("COMPLETE", 0.5)), tmp_path / "bundle")
+    _change(folder, format=2)
+    with pytest.raises(InputError, match=r"reads bundles of format 1, but got format=2\. Export the study again"):
+        load_bundle(folder)
+
+
+def test_unknown_missing_and_impossible_knobs_are_named(tmp_path: Path) -> None:
+    folder = export(_study(tmp_path / "study", ("COMPLETE", 0.5)), tmp_path / "bundle")
+    values = json.loads((folder / CONFIG).read_text())["hyperparameters"]
+    _change(folder, hyperparameters={**values, "stage3.focal_gama": 1.0})
+    with pytest.raises(InputError, match=r"`stage3\.focal_gama` is not a knob.*Did you mean `stage3\.focal_gamma`"):
+        load_bundle(folder)
+    _change(folder, hyperparameters={k: v for k, v in values.items() if k != SITE})
+    with pytest.raises(InputError, match=r"but stage3\.mixup_site is not"):
+        load_bundle(folder)
+    _change(folder, hyperparameters={**values, "stage3.focal_gamma": -1})
+    with pytest.raises(InputError, match=r"`stage3\.focal_gamma`: .*but got -1"):
+        load_bundle(folder)
+    _change(folder, hyperparameters=values, seed="seven")
+    with pytest.raises(InputError, match="`seed`: "):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(("text", "words"), [("{", "must be JSON"), ("[]", "format=None"), ("{}", "format=None")])
+def test_a_config_that_is_not_a_bundle_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / CONFIG).write_text(text)
+    with pytest.raises(InputError, match=words):
+        load_bundle(tmp_path)
+    with pytest.raises(InputError, match="not a bundle"):
+        load_bundle(tmp_path / "nothing")
+
+
+positive = st.floats(1e-9, 1e3, allow_nan=False)
+
+
+@given(alpha=positive, gamma=st.floats(0, 100), score=st.floats(-10, 10), seed=st.integers(0, 2**63))
+@settings(max_examples=40, deadline=None)
+def test_a_bundle_loads_back_bit_for_bit(
+    tmp_path_factory: pytest.TempPathFactory, alpha: float, gamma: float, score: float, seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("bundle")
+    knobs = build({"stage3.mixup_alpha": alpha, "stage3.focal_gamma": gamma, "stage1.jitter_frames": [0, 7]})
+    made = Bundle(knobs, 5, seed, 0, "ab", None, "s", 3, None, score, {"lwlrap": None}, {"torch": "2"}, None)
+    (folder / CONFIG).write_text(to_json(made))
+    assert load_bundle(folder) == made
