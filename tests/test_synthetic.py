@@ -1,0 +1,255 @@
+"""A tiny made-up forest, looked at from outside: its bytes, its layout, its labels against its truth."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from scipy.stats import spearmanr
+
+from rfcx_model.errors import InputError
+from rfcx_model.species_facts import TEMPLATES, within
+from rfcx_model.synthetic import Forest, write
+
+TINY = Forest(train_recordings=5, test_recordings=2, duration_s=12.0, sample_rate_hz=16_000, species=3, sites=3)
+SMALL = Forest(
+    train_recordings=44, test_recordings=6, duration_s=16.0, sample_rate_hz=16_000, species=8, sites=12, seed=3
+)
+
+
+@pytest.fixture(scope="module")
+def forest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("forests") / "small"
+    write(SMALL, folder)
+    return folder
+
+
+def rows(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(folder / name, dtype={"recording_id": str})
+
+
+def truth(folder: Path, name: str) -> pd.DataFrame:
+    return rows(folder.with_name(folder.name + "-truth"), name)
+
+
+def digest(folder: Path) -> dict[str, str]:
+    truth_folder = folder.with_name(folder.name + "-truth")
+    files = sorted(path for top in (folder, truth_folder) for path in top.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder.parent)).replace(folder.name, "F", 1): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
+
+
+def boxes(folder: Path) -> pd.DataFrame:
+    """All rows with `confirmed`, `true` (an audible call of that species and songtype shares half of the shorter)."""
+    table = pd.concat(
+        [rows(folder, "train_tp.csv").assign(confirmed=True), rows(folder, "train_fp.csv").assign(confirmed=False)]
+    )
+    calls = truth(folder, "all_calls.csv").query("snr_db >= -3")
+    true = []
+    for row in table.itertuples():
+        near = calls[
+            (calls.recording_id == row.recording_id)
+            & (calls.species_id == row.species_id)
+            & (calls.songtype_id == row.songtype_id)
+        ]
+        shared = np.minimum(near.t_max, row.t_max) - np.maximum(near.t_min, row.t_min)
+        shorter = np.minimum(near.t_max - near.t_min, row.t_max - row.t_min)
+        true.append(bool((shared >= 0.5 * shorter - 1e-3).any()))
+    return table.assign(true=true)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
+    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+        write(Forest(**{**TINY.__dict__, "seed": seed}), tmp_path / name)
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+    assert digest(tmp_path / "one")["F/train_tp.csv"] != digest(tmp_path / "three")["F/train_tp.csv"]
+
+
+@pytest.mark.slow
+def test_two_workers_write_the_same_bytes_as_one(tmp_path: Path) -> None:
+    write(TINY, tmp_path / "one")
+    write(TINY, tmp_path / "two", workers=2)
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+
+
+def test_the_folder_has_the_competitions_layout(forest: Path) -> None:
+    assert sorted(path.name for path in forest.iterdir()) == [
+        "recordings.csv",
+        "sample_submission.csv",
+        "test",
+        "train",
+        "train_fp.csv",
+        "train_tp.csv",
+    ]
+    train = {path.stem for path in (forest / "train").iterdir()}
+    test = {path.stem for path in (forest / "test").iterdir()}
+    assert (len(train), len(test)) == (SMALL.train_recordings, SMALL.test_recordings)
+    assert all(re.fullmatch(r"[0-9a-f]{9}", name) for name in train | test)
+    assert not train & test
+    submission = rows(forest, "sample_submission.csv")
+    assert list(submission.columns) == ["recording_id", *(f"s{species}" for species in range(SMALL.species))]
+    assert set(submission.recording_id) == test
+    for name in ("train_tp.csv", "train_fp.csv"):
+        table = rows(forest, name)
+        assert ",".join(table.columns) == "recording_id,species_id,songtype_id,t_min,f_min,t_max,f_max"
+        assert set(table.recording_id) <= train
+
+
+def test_audio_is_mono_16_bit_flac_of_the_asked_rate_and_length(forest: Path) -> None:
+    for path in (forest / "train").iterdir():
+        info = soundfile.info(path)
+        assert (info.format, info.subtype, info.channels) == ("FLAC", "PCM_16", 1)
+        assert (info.samplerate, info.frames) == (SMALL.sample_rate_hz, SMALL.sample_rate_hz * SMALL.duration_s)
+
+
+def test_every_box_lies_inside_its_recording_and_is_a_template_of_its_species(forest: Path) -> None:
+    table = boxes(forest)
+    assert (table.t_min >= 0).all()
+    assert (table.t_max <= SMALL.duration_s).all()
+    known = {
+        (facts.species_id, facts.songtype_id, round(low), round(high), round(facts.duration_s, 2))
+        for facts in TEMPLATES
+        for low, high in [within(facts.f_min_hz, facts.f_max_hz, SMALL.sample_rate_hz)]
+    }
+    seen = {
+        (row.species_id, row.songtype_id, round(row.f_min), round(row.f_max), round(row.t_max - row.t_min, 2))
+        for row in table.itertuples()
+    }
+    assert seen <= known
+    assert table.f_max.max() < SMALL.sample_rate_hz / 2
+
+
+def test_bands_above_half_the_rate_are_scaled_down_as_a_whole() -> None:
+    assert within(1000.0, 2000.0, 8_000) == (1000.0, 2000.0)
+    low, high = within(10_687.5, 13_687.5, 24_000)
+    assert high == pytest.approx(11_520.0)
+    assert low / high == pytest.approx(10_687.5 / 13_687.5)
+
+
+def test_caps_hold_for_each_species_and_songtype(tmp_path: Path) -> None:
+    write(Forest(**{**TINY.__dict__, "tp_per_template": 1, "fp_per_template": 2}), tmp_path / "capped")
+    for name, cap in (("train_tp.csv", 1), ("train_fp.csv", 2)):
+        counts = rows(tmp_path / "capped", name).groupby(["species_id", "songtype_id"]).size()
+        assert 0 < counts.max() <= cap
+
+
+def test_the_expert_is_right_but_for_a_small_part(forest: Path) -> None:
+    table = boxes(forest)
+    assert len(table.query("confirmed")) >= 30
+    assert (table.true != table.confirmed).mean() < 0.05
+
+
+def test_an_expert_who_never_errs_confirms_true_calls_only(tmp_path: Path) -> None:
+    write(Forest(**{**TINY.__dict__, "expert_error": 0.0}), tmp_path / "exact")
+    table = boxes(tmp_path / "exact")
+    assert (table.true == table.confirmed).all()
+    assert table.confirmed.nunique() == 2
+
+
+def test_most_calls_are_not_listed_and_listed_ones_are_the_clearer_ones(forest: Path) -> None:
+    calls = truth(forest, "all_calls.csv").query("split == 'train'")
+    assert 0.05 < calls.listed.mean() < 0.4
+    per_species = calls.pivot_table(values="snr_db", index="species_id", columns="listed")
+    assert (per_species[1] - per_species[0]).mean() > 1.0
+
+
+def test_no_test_call_is_listed(forest: Path) -> None:
+    assert truth(forest, "all_calls.csv").query("split == 'test'").listed.sum() == 0
+
+
+def test_test_recordings_come_from_sites_that_train_has_not_seen(forest: Path) -> None:
+    visited = truth(forest, "all_recordings.csv").groupby("split").site.unique()
+    assert not set(visited["train"]) & set(visited["test"])
+    assert set(rows(forest, "recordings.csv").site) == set(visited["train"])
+
+
+def test_the_truth_of_a_recording_is_the_species_that_call_audibly_in_it(forest: Path) -> None:
+    calls = truth(forest, "all_calls.csv").query("snr_db >= -3")
+    for split in ("train", "test"):
+        table = truth(forest, f"{split}_truth.csv").set_index("recording_id")
+        stated = {(name, int(column[1:])) for name, row in table.iterrows() for column in table if row[column]}
+        called = calls[calls.split == split]
+        assert stated == set(zip(called.recording_id, called.species_id, strict=True))
+
+
+def test_the_world_is_imbalanced_and_recordings_hold_several_species(forest: Path) -> None:
+    table = truth(forest, "train_truth.csv").set_index("recording_id")
+    assert 1.0 < table.sum(axis=1).mean() < 3.0
+    assert table.sum(axis=1).max() <= 8
+    assert table.sum().idxmax() == "s3"
+    assert table.sum().max() > 2 * table.sum().median()
+
+
+def test_every_species_sings_in_several_voices(forest: Path) -> None:
+    calls = truth(forest, "all_calls.csv")
+    assert (calls.groupby("species_id").individual.nunique() >= 2).all()
+
+
+def test_no_file_property_tells_who_is_in_a_recording(forest: Path) -> None:
+    """Spearman's rho of name, order, loudness and size with what is labelled and what is true, of 44 recordings."""
+    names = sorted(path.stem for path in (forest / "train").iterdir())
+    audio = [soundfile.read(forest / "train" / f"{name}.flac")[0] for name in names]
+    written = np.argsort(np.argsort([(forest / "train" / f"{name}.flac").stat().st_mtime_ns for name in names]))
+    properties = {
+        "name": [int(name, 16) for name in names],
+        "written": written,
+        "loudness": [float(np.sqrt(np.mean(samples**2))) for samples in audio],
+        "peak": [float(np.abs(samples).max()) for samples in audio],
+        "size": [(forest / "train" / f"{name}.flac").stat().st_size for name in names],
+    }
+    species = truth(forest, "train_truth.csv").set_index("recording_id").loc[names]
+    labels = {column: species[column] for column in species if 5 <= species[column].sum() <= len(names) - 5}
+    for name in ("train_tp.csv", "train_fp.csv"):
+        labels[name] = rows(forest, name).groupby("recording_id").size().reindex(names, fill_value=0)
+    rho = {
+        (what, label): abs(spearmanr(values, labels[label]).statistic)
+        for what, values in properties.items()
+        for label in labels
+    }
+    bound = 3.3 / np.sqrt(len(names))
+    assert max(rho.values()) < bound, max(rho, key=lambda key: rho[key])
+    assert np.mean(list(rho.values())) < 1.3 * np.sqrt(2 / np.pi / len(names))
+
+
+def test_an_existing_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "here-truth").mkdir()
+    with pytest.raises(InputError, match="here-truth: a made-up forest needs a new folder"):
+        write(TINY, tmp_path / "here")
+    assert [path.name for path in tmp_path.iterdir()] == ["here-truth"]
+
+
+def test_a_missing_parent_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Make it first"):
+        write(TINY, tmp_path / "nowhere" / "forest")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_forest_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    def stop(done: int, _total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(TINY, tmp_path / "forest", progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_progress_counts_every_step(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    write(TINY, tmp_path / "forest", progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(step, 12) for step in range(1, 13)]
+    assert json.loads((tmp_path / "forest-truth" / "forest.json").read_text())["species"] == 3
+
+
+@pytest.mark.parametrize(("name", "value"), [("species", 25), ("duration_s", 3.0), ("difficulty", 1.5), ("sites", 1)])
+def test_options_outside_their_limits_are_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"{name} <= .* must hold, but got {name}={value}"):
+        Forest(**{name: value})  # type: ignore[arg-type]
