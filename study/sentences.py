@@ -48,8 +48,9 @@ def trade_off(facts: Facts) -> list[str]:
     """Whether both axes of the trade-off are known."""
     if not facts.pareto:
         return [f"No finished trial has both `lwlrap` and `{facts.precision_form}` on record."]
+    count = len(facts.pareto)
     return [
-        f"{len(facts.pareto)} of {len(facts.ranked)} finished trials are on the Pareto front: "
+        f"{count} of {len(facts.ranked)} finished trials {'is' if count == 1 else 'are'} on the Pareto front: "
         f"no other has both a higher LWLRAP and a higher `{facts.precision_form}`."
     ]
 

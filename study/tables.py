@@ -180,7 +180,7 @@ def _trials(facts: Facts, rows: Sequence[Row], note: str) -> Table:
         )
         for row in rows
     )
-    headers = ("trial", "what differs", "state", "score", "against baseline", *present, "epochs")
+    headers = ("trial", "what differs", "state", "score", "vs baseline", *present, "epochs")
     return Table(headers, body, 3, note)
 
 
