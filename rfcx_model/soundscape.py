@@ -12,7 +12,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from rfcx_model.curves import sine, stretch
+
 Samples = NDArray[np.float32]
 
 
@@ -123,7 +124,7 @@ def carry(
     return arrived
 
 
-def _frequencies(n: int, sample_rate_hz: int) -> Samples:
+def _frequencies(n: int, sample_rate_hz: float) -> Samples:
     return np.fft.rfftfreq(n, 1 / sample_rate_hz).astype(np.float32)
 
 
@@ -147,40 +148,39 @@ def _noise(gain: NDArray[np.floating], n_samples: int, rng: np.random.Generator)
 def _slow_drift(n_samples: int, sample_rate_hz: int, depth_db: float, rng: np.random.Generator) -> Samples:
     """A gain that wanders over seconds, (sample,)."""
     knots = rng.normal(0.0, depth_db, size=int(n_samples / sample_rate_hz / 2) + 3)
-    return _stretch(10 ** (knots / 20), n_samples)
-
-
-def _stretch(curve: Floats, n_samples: int) -> Samples:
-    at = np.linspace(0.0, len(curve) - 1.001, n_samples)
-    return np.interp(at, np.arange(len(curve)), curve).astype(np.float32)
+    return stretch((10 ** (knots / 20)).astype(np.float32), 2 * sample_rate_hz, n_samples)
 
 
 def _insect(insect: Insect, n_samples: int, sample_rate_hz: int, rng: np.random.Generator) -> Samples:
     """A narrow band of noise around a carrier, pulsed, coming and going."""
-    step = 400.0
-    n = int(n_samples / sample_rate_hz * step) + 2
+    factor = sample_rate_hz // 400
+    step_hz = sample_rate_hz / factor
+    n = n_samples // factor + 2
     wobble = rng.normal(0.0, insect.width_hz, size=n)
     carrier_hz = insect.carrier_hz * np.exp(rng.normal(0.0, 0.03))
-    turns = np.interp(np.linspace(0.0, n - 1.001, n_samples), np.arange(n), np.cumsum(carrier_hz + wobble) / step)
-    tone = np.sin(((turns % 1) * (2 * np.pi)).astype(np.float32))
+    turns = stretch(np.cumsum(carrier_hz + wobble) / step_hz, factor, n_samples)
+    tone = sine(turns)
     pulse = np.ones(n)
     if insect.pulse_hz > 0:
         rate_hz = insect.pulse_hz * np.exp(rng.normal(0.0, 0.1))
-        pulse = 0.15 + 0.85 * (np.sin(2 * np.pi * rate_hz * np.arange(n) / step) > -0.2)
-    knots = rng.normal(0.0, 1.0, size=n // int(4 * step) + 3) > -0.8
-    present = np.interp(np.linspace(0, len(knots) - 1.001, n), np.arange(len(knots)), knots.astype(float))
+        pulse = 0.15 + 0.85 * (np.sin(2 * np.pi * rate_hz * np.arange(n) / step_hz) > -0.2)
+    knots = rng.normal(0.0, 1.0, size=n // int(4 * step_hz) + 3) > -0.8
+    present = stretch(knots.astype(np.float64), int(4 * step_hz), n)
     level = 10 ** ((insect.level_db + rng.normal(0.0, 4.0) - 14.0) / 20)
-    return tone * _stretch(pulse * present * level, n_samples)
+    tone *= stretch((pulse * present * level).astype(np.float32), factor, n_samples)
+    return tone
 
 
 def _wind(level_db: float, n_samples: int, sample_rate_hz: int, rng: np.random.Generator) -> Samples:
     """Gusts below a few hundred hertz."""
-    step_hz = 2000
-    n = int(n_samples / sample_rate_hz * step_hz) + 2
+    factor = max(1, sample_rate_hz // 2000)
+    step_hz = sample_rate_hz / factor
+    n = n_samples // factor + 2
     frequency = _frequencies(n, step_hz)
     rumble = _noise((frequency > 15) / (1 + (frequency / 80.0) ** 2), n, rng)
     gusts = np.exp(rng.normal(0.0, 0.9, size=int(n / step_hz / 1.5) + 3))
-    return _stretch((rumble * _stretch(gusts, n)).astype(np.float64), n_samples) * np.float32(10 ** (level_db / 20))
+    gusty = rumble * stretch(gusts, int(1.5 * step_hz), n) * 10 ** (level_db / 20)
+    return stretch(gusty.astype(np.float32), factor, n_samples)
 
 
 def _rain(

@@ -16,6 +16,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rfcx_model.curves import radians, stretch
+
 Floats = NDArray[np.float64]
 Samples = NDArray[np.float32]
 Kind = Literal["chirp", "arch", "trill", "pulses", "stack", "buzz"]
@@ -152,17 +154,16 @@ def render(
     position, loudness, spacing = _curves(voice, individual, call_type, tempo, rng)
     frequency = slot.f_min_hz + position * (slot.f_max_hz - slot.f_min_hz)
     np.clip(frequency, 0.85 * slot.f_min_hz, min(1.1 * slot.f_max_hz, 0.49 * sample_rate_hz), out=frequency)
-    n_samples = int(len(position) / CONTROL_HZ * sample_rate_hz)
-    at = np.arange(n_samples) * (CONTROL_HZ / sample_rate_hz)
-    grid = np.arange(len(position))
-    hertz = np.interp(at, grid, frequency)
-    envelope = np.interp(at, grid, loudness).astype(np.float32)
+    factor = max(1, round(sample_rate_hz / CONTROL_HZ))
+    n_samples = len(position) * factor
+    hertz = stretch(frequency, factor, n_samples)
+    envelope = stretch(loudness.astype(np.float32), factor, n_samples)
     phase = _phase(hertz, sample_rate_hz)
     samples = np.sin(phase)
     overtone = 10 ** ((voice.overtone_db + individual.overtone_db) / 20)
     samples += np.float32(overtone) * np.sin(2 * phase) * (2 * hertz < 0.48 * sample_rate_hz)
     if spacing.any():
-        comb = np.interp(at, grid, spacing)
+        comb = stretch(spacing, factor, n_samples)
         samples *= np.where(comb > 0, np.exp(4 * (np.cos(_phase(comb, sample_rate_hz)) - 1)), np.float32(1))
     samples *= envelope
     sounding = np.flatnonzero(envelope > 0.05)
@@ -265,5 +266,4 @@ def _contour(syllable: Syllable, rate: float, length: int, rng: np.random.Genera
 
 def _phase(hertz: Floats, sample_rate_hz: int) -> Samples:
     """Running phase in radians, wrapped so that single precision keeps it."""
-    turns = np.cumsum(hertz) / sample_rate_hz
-    return ((turns % 1) * (2 * np.pi)).astype(np.float32)
+    return radians(np.cumsum(hertz) / sample_rate_hz)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,23 +48,30 @@ def digest(folder: Path) -> dict[str, str]:
     }
 
 
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def is_true(row: dict[str, Any], calls: list[dict[str, Any]]) -> bool:
+    """Whether an audible call of that species and songtype shares half of the shorter one's time."""
+    for call in calls:
+        same = all(call[key] == row[key] for key in ("recording_id", "species_id", "songtype_id"))
+        shared = min(call["t_max"], row["t_max"]) - max(call["t_min"], row["t_min"])
+        shorter = min(call["t_max"] - call["t_min"], row["t_max"] - row["t_min"])
+        if same and shared >= 0.5 * shorter - 1e-3:
+            return True
+    return False
+
+
 def boxes(folder: Path) -> pd.DataFrame:
-    """All rows with `confirmed`, `true` (an audible call of that species and songtype shares half of the shorter)."""
-    table = pd.concat(
-        [rows(folder, "train_tp.csv").assign(confirmed=True), rows(folder, "train_fp.csv").assign(confirmed=False)]
-    )
-    calls = truth(folder, "all_calls.csv").query("snr_db >= -3")
-    true = []
-    for row in table.itertuples():
-        near = calls[
-            (calls.recording_id == row.recording_id)
-            & (calls.species_id == row.species_id)
-            & (calls.songtype_id == row.songtype_id)
-        ]
-        shared = np.minimum(near.t_max, row.t_max) - np.maximum(near.t_min, row.t_min)
-        shorter = np.minimum(near.t_max - near.t_min, row.t_max - row.t_min)
-        true.append(bool((shared >= 0.5 * shorter - 1e-3).any()))
-    return table.assign(true=true)
+    """All rows with two columns more: `confirmed` by the expert, and `true`."""
+    tables = [
+        rows(folder, f"train_{name}.csv").assign(confirmed=confirmed)
+        for name, confirmed in (("tp", True), ("fp", False))
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    calls = records(truth(folder, "all_calls.csv").query("snr_db >= -3"))
+    return table.assign(true=[is_true(row, calls) for row in records(table)])
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
@@ -120,8 +128,14 @@ def test_every_box_lies_inside_its_recording_and_is_a_template_of_its_species(fo
         for low, high in [within(facts.f_min_hz, facts.f_max_hz, SMALL.sample_rate_hz)]
     }
     seen = {
-        (row.species_id, row.songtype_id, round(row.f_min), round(row.f_max), round(row.t_max - row.t_min, 2))
-        for row in table.itertuples()
+        (
+            row["species_id"],
+            row["songtype_id"],
+            round(row["f_min"]),
+            round(row["f_max"]),
+            round(row["t_max"] - row["t_min"], 2),
+        )
+        for row in records(table)
     }
     assert seen <= known
     assert table.f_max.max() < SMALL.sample_rate_hz / 2
@@ -174,8 +188,8 @@ def test_test_recordings_come_from_sites_that_train_has_not_seen(forest: Path) -
 def test_the_truth_of_a_recording_is_the_species_that_call_audibly_in_it(forest: Path) -> None:
     calls = truth(forest, "all_calls.csv").query("snr_db >= -3")
     for split in ("train", "test"):
-        table = truth(forest, f"{split}_truth.csv").set_index("recording_id")
-        stated = {(name, int(column[1:])) for name, row in table.iterrows() for column in table if row[column]}
+        table = records(truth(forest, f"{split}_truth.csv"))
+        stated = {(row["recording_id"], i) for row in table for i in range(SMALL.species) if row[f"s{i}"]}
         called = calls[calls.split == split]
         assert stated == set(zip(called.recording_id, called.species_id, strict=True))
 
@@ -199,18 +213,23 @@ def test_no_file_property_tells_who_is_in_a_recording(forest: Path) -> None:
     audio = [soundfile.read(forest / "train" / f"{name}.flac")[0] for name in names]
     written = np.argsort(np.argsort([(forest / "train" / f"{name}.flac").stat().st_mtime_ns for name in names]))
     properties = {
-        "name": [int(name, 16) for name in names],
+        "name": np.array([int(name, 16) for name in names]),
         "written": written,
-        "loudness": [float(np.sqrt(np.mean(samples**2))) for samples in audio],
-        "peak": [float(np.abs(samples).max()) for samples in audio],
-        "size": [(forest / "train" / f"{name}.flac").stat().st_size for name in names],
+        "loudness": np.array([np.sqrt(np.mean(samples**2)) for samples in audio]),
+        "peak": np.array([np.abs(samples).max() for samples in audio]),
+        "size": np.array([(forest / "train" / f"{name}.flac").stat().st_size for name in names]),
     }
     species = truth(forest, "train_truth.csv").set_index("recording_id").loc[names]
-    labels = {column: species[column] for column in species if 5 <= species[column].sum() <= len(names) - 5}
+    labels = {
+        f"s{i}": species[f"s{i}"].to_numpy()
+        for i in range(SMALL.species)
+        if 5 <= species[f"s{i}"].sum() <= len(names) - 5
+    }
     for name in ("train_tp.csv", "train_fp.csv"):
-        labels[name] = rows(forest, name).groupby("recording_id").size().reindex(names, fill_value=0)
+        counts = rows(forest, name).groupby("recording_id").size()
+        labels[name] = counts.reindex(names, fill_value=0).to_numpy()
     rho = {
-        (what, label): abs(spearmanr(values, labels[label]).statistic)
+        (what, label): abs(float(spearmanr(values, labels[label]).statistic))
         for what, values in properties.items()
         for label in labels
     }
