@@ -82,7 +82,7 @@ def card(made: Bundle, study: Mapping[str, Any], trials: list[Trial], asked: boo
         "| metric | this trial | baseline |",
         "| --- | ---: | ---: |",
         f"| score | {number(made.score)} | {number(finite(first.score) if first else None)} |",
-        *(f"| {_text(name)} | {number(value)} | {_beside(first, name)} |" for name, value in made.metrics.items()),
+        *(f"| {_text(n)} | {number(v)} | {_beside(first, n)} |" for n, v in made.metrics.items() if n != "score"),
         "",
         f"Difference of the score: {signed(made.score - first.score if first and first.score is not None else None)}.",
         "",

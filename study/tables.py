@@ -145,7 +145,10 @@ def provenance(facts: Facts) -> Table:
     data, versions = study.get("data") or {}, study.get("versions") or {}
     search, objective = study.get("search") or {}, study.get("objective") or {}
     rows = [
-        ("data", ", ".join(f"{name} {value}" for name, value in data.items())),
+        (
+            "data",
+            ", ".join(f"{name} {len(value) if isinstance(value, list) else value}" for name, value in data.items()),
+        ),
         ("folds' hash", study.get("folds_hash")),
         ("seed", study.get("seed")),
         ("signature", study.get("signature")),
