@@ -71,7 +71,7 @@ def draw_community(n_species: int, sample_rate_hz: int, rng: np.random.Generator
         voices.append(draw_voice(-1 - other, likes, rng))
     commonness = rng.normal(0.0, 0.7, size=2 * n_species)
     commonest = COMMONEST if n_species > COMMONEST else 0
-    commonness[commonest] = commonness[:n_species].max() + 1.2
+    commonness[commonest] = commonness[:n_species].max() + 1.8
     return Community(tuple(voices), n_species, commonness, rng.normal(0.0, 0.6, size=(2 * n_species, MOODS)))
 
 

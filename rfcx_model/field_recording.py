@@ -94,7 +94,7 @@ class _Scene:
             f_min=call.f_min_hz,
             t_max=utterance.start_s + call.end_s,
             f_max=call.f_max_hz,
-            snr_db=float(10 * np.log10(power / self._noise_power(utterance.start_s, call, call_type.slot))),
+            snr_db=round(float(10 * np.log10(power / self._noise_power(utterance.start_s, call, call_type.slot))), 1),
             individual=f"s{voice.species_id}-{utterance.individual.name}",
             template=call_type.slot.template,
             start_s=utterance.start_s,

@@ -102,6 +102,7 @@ def test_the_folder_has_the_competitions_layout(forest: Path) -> None:
     assert (len(train), len(test)) == (SMALL.train_recordings, SMALL.test_recordings)
     assert all(re.fullmatch(r"[0-9a-f]{9}", name) for name in train | test)
     assert not train & test
+    assert min(train) < min(test) < max(test) < max(train)
     submission = rows(forest, "sample_submission.csv")
     assert list(submission.columns) == ["recording_id", *(f"s{species}" for species in range(SMALL.species))]
     assert set(submission.recording_id) == test
