@@ -163,6 +163,9 @@ def run(
     Example: rfcx-study run search_spaces/mixup.toml --data DATA --trials 12
     """
     study = _space(space, settings)
+    from study import ray_environment
+
+    ray_environment.settle(address)
     from study.display import Display
     from study.launch import run as launch
     from study.machine import cache_folder, shared_path
@@ -248,7 +251,9 @@ def predict(
 @app.command()
 def score(
     submission: Annotated[Path, typer.Argument(help="A submission.")],
-    truth: Annotated[Path, typer.Argument(help="A table of the true species of each recording, such as DIR-truth/test_truth.csv.")],
+    truth: Annotated[
+        Path, typer.Argument(help="A table of the true species of each recording, such as DIR-truth/test_truth.csv.")
+    ],
     as_json: Json = False,
 ) -> None:
     """LWLRAP of a submission against a known truth, with its bootstrap interval, beside chance.

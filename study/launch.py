@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study import ray_environment  # isort: skip
 import ray
 import torch
 from ray import tune
@@ -33,7 +31,7 @@ from study.space import Study
 from study.store import open_store
 from study.study_folder import Order, networks, study_cost, trial_request, write_study
 from study.trainable import Desk, Job, train_stage, trial, trial_name
-from study.trials import State, read_trials
+from study.trials import EndState, read_trials
 
 LOCAL_STORE_BYTES = 200 * 1024**2  # Ray carries boxes and configs; spectrograms are memory-mapped files
 RETRIES = 1  # of a trial that failed; it goes on from its last epoch
@@ -83,9 +81,6 @@ def session(address: str | None) -> Iterator[None]:
             ray.shutdown()
         return
     folder = tempfile.mkdtemp(prefix="rfcx-")
-    kept = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_ADDRESS")}
-    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
-    os.environ.pop("RAY_ADDRESS", None)
     try:
         ray.init(
             address="local",
@@ -101,11 +96,6 @@ def session(address: str | None) -> Iterator[None]:
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
-        for name, value in kept.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def share(cpus: float | None, gpus: float | None, concurrent: int | None) -> Share:
@@ -214,7 +204,7 @@ def _search(job: Job, slots: Share, order: Order, display: Display) -> None:
     study, limit = job.study, order.trials or job.study.budget.trials
     hours = order.hours or study.budget.hours
     known = read_trials(job.folder / "trials.jsonl")
-    planned = study.planned_epochs(study.baseline)
+    planned = study.epoch_range()[1]
     recorder = Recorder(study, job.folder, known, display, planned)
     scheduler = StudyScheduler(study.search, planned, known)
     try:
@@ -243,11 +233,14 @@ def _search(job: Job, slots: Share, order: Order, display: Display) -> None:
         )
         with display.phase("trials", limit * planned):
             tuner.fit()
+        for number, told in list(recorder.trials.items()):
+            if told.state == "RUNNING":  # Tune's time budget stops trials without a word to anyone
+                recorder.ended(number, "STOPPED", "the budget was spent")
     finally:
         recorder.close()
 
 
-class _Callback(tune.Callback):  # type: ignore[misc]
+class _Callback(tune.Callback):
     """Tune's events → the recorder, with the state that is true."""
 
     def __init__(self, job: Job, recorder: Recorder, searcher: StudySearcher, scheduler: StudyScheduler) -> None:
@@ -255,6 +248,10 @@ class _Callback(tune.Callback):  # type: ignore[misc]
         self._recorder = recorder
         self._searcher = searcher
         self._scheduler = scheduler
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune writes its callbacks to a file that is never read back."""
+        return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A first or another attempt."""
@@ -288,10 +285,10 @@ class _Callback(tune.Callback):  # type: ignore[misc]
         number = trial.config["trial"]
         if number in self._scheduler.pruned:
             self._end(number, "PRUNED", self._scheduler.pruned[number])
-        elif self._recorder.trials[number].step >= trial.last_result.get("planned", 1):
+        elif self._recorder.trials[number].step >= (trial.last_result or {}).get("planned", 1):
             self._end(number, "COMPLETE", "")
         else:
-            self._end(number, "STOPPED", "the budget was spent")
+            self._end(number, "FAILED", "ended before its last epoch without an error")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The end of a trial whose retries are used up."""
@@ -304,7 +301,7 @@ class _Callback(tune.Callback):  # type: ignore[misc]
         del iteration, trials, info
         self._job.desk.drop.remote(f"trial {trial.config['trial']}")
 
-    def _end(self, number: int, state: State, reason: str) -> None:
+    def _end(self, number: int, state: EndState, reason: str) -> None:
         told = self._recorder.trials[number]
         true = self._searcher.tell(number, state, told.metrics.get("score"), told.metrics)
         self._recorder.ended(number, true, reason)
@@ -339,6 +336,3 @@ def _first_line(error: BaseException) -> str:
 def _last_line(error: BaseException | None) -> str:
     lines = [line.strip() for line in str(error or "unknown").splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
-
-
-assert ray_environment.QUIET  # imported for what it does to Ray

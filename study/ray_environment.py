@@ -1,26 +1,35 @@
-"""Settings that Ray reads when it is imported. Import this before `ray`; what the user has set stays.
-
-Loopback only for a local study (Ray would listen on every interface), a fresh token that only this process tree
-knows, no usage statistics, no workers started through `uv run`, no loggers but ours, no change of folder in trials.
-"""
+"""Settings that Ray reads when it is imported: call `settle` before anything imports `ray`."""
 
 from __future__ import annotations
 
 import os
+import secrets
+from typing import Final
 
-QUIET = {
+QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else every worker starts through `uv run`
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and the boards are the study's own
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
-for name, value in {**QUIET, **LOOPBACK}.items():
-    os.environ.setdefault(name, value)
+
+def settle(address: str | None) -> None:
+    """Set what Ray reads; what the user has set stays.
+
+    Without an address Ray will be this machine's alone: on loopback only (Ray would listen on every interface), with a
+    fresh token that only this process tree knows. With one, authentication is as the user has set it for the cluster.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if address is None:
+        os.environ.pop("RAY_ADDRESS", None)
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

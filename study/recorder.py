@@ -13,7 +13,7 @@ from typing import Any
 from study.display import Display
 from study.space import Study
 from study.tensorboard import TrialBoard
-from study.trials import EpochRecord, Ledger, Origin, State, Trial, fold
+from study.trials import EndState, EpochRecord, Ledger, Origin, Trial, fold, restarted
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Recorder:
         if known is None:
             self.trials[start.number] = fold([event])[0]
         else:
-            self.trials[start.number] = replace(known, attempt=start.attempt, state="RUNNING", ended=None)
+            self.trials[start.number] = restarted(known, start.attempt)
         self._board(start.number)
         self._show()
 
@@ -91,7 +91,7 @@ class Recorder:
         self._board(number).epoch(record)
         self._show()
 
-    def ended(self, number: int, state: State, reason: str = "") -> None:
+    def ended(self, number: int, state: EndState, reason: str = "") -> None:
         """A trial is over. Its score is its last epoch's; `scores` names its out-of-fold scores where it saved them."""
         trial = self.trials[number]
         score = trial.metrics.get("score")
@@ -126,6 +126,8 @@ class Recorder:
             trial = self.trials[number]
             folder = self._folder / "trials" / trial.name
             self._boards[number] = TrialBoard(folder, trial.config, self._study.searched())
+            for record in trial.epochs:  # the driver may have died between ledger and board; known steps are skipped
+                self._boards[number].epoch(record)
         return self._boards[number]
 
     def _show(self) -> None:

@@ -22,7 +22,7 @@ from ray.tune.search import Searcher
 
 from study import objective
 from study.space import Params, Study, distribution, suggest
-from study.trials import Origin, State, Trial
+from study.trials import EndState, Origin, Trial
 
 _RANDOM_FIRST: Final = 10  # trials before a model is trusted; Optuna's own default
 _POPULATION: Final = 20  # of NSGA-II; a study has tens of trials, not the thousands of Optuna's 50. Assumption
@@ -119,7 +119,9 @@ class StudySearcher(Searcher):
         if step not in _frozen(self._optuna, trial).intermediate_values:
             trial.report(float(score), int(step))
 
-    def tell(self, number: int, state: State, score: float | None, metrics: Mapping[str, float] | None = None) -> State:
+    def tell(
+        self, number: int, state: EndState, score: float | None, metrics: Mapping[str, float] | None = None
+    ) -> EndState:
         """Tell Optuna how a trial ended, and return its true state: COMPLETE without a finite score is FAILED.
 
         `metrics` of the last epoch are needed for the rule "pareto" alone. STOPPED is told as FAIL: nobody knows

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 VERSION = 1
+EndState = Literal["COMPLETE", "PRUNED", "FAILED", "STOPPED"]
 State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAILED", "STOPPED"]
 Origin = Literal["baseline", "search", "confirm"]
 
@@ -163,7 +164,7 @@ def fold(events: Iterable[Mapping[str, Any]]) -> list[Trial]:
 
 def _started(known: Trial | None, event: Mapping[str, Any]) -> Trial:
     if known is not None:
-        return replace(known, attempt=event["attempt"], state="RUNNING", ended=None)
+        return restarted(known, event["attempt"])
     return Trial(
         number=event["trial"],
         origin=event["origin"],
@@ -175,6 +176,11 @@ def _started(known: Trial | None, event: Mapping[str, Any]) -> Trial:
         started=event["time"],
         name=event.get("name", f"{event['trial']:04d}"),
     )
+
+
+def restarted(trial: Trial, attempt: int) -> Trial:
+    """The trial as another attempt begins: its epochs stay, its end is forgotten."""
+    return replace(trial, attempt=attempt, state="RUNNING", score=None, reason="", scores=None, ended=None)
 
 
 def _with_epoch(trial: Trial, event: Mapping[str, Any]) -> Trial:
