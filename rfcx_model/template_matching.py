@@ -102,7 +102,7 @@ def match(spec: Spectrogram, templates: list[Template], threshold: float, most: 
             if score[best] < threshold:
                 break
             hits.append(Hit(template.number, best * spec.frame_s, template.duration_s, float(score[best])))
-            score[max(0, best - half) : best + half + 1] = -1.0
+            score[max(0, best - half) : best + half + 1] = -np.inf
     return hits
 
 
