@@ -34,6 +34,9 @@ def demo(out: Annotated[Path, typer.Option("--out", help="A new folder for every
 
     Example: rfcx-study demo --out demo
     """
+    from study import ray_environment
+
+    ray_environment.settle(None)
     from study.demo import demo as play
 
     play(out)
@@ -225,11 +228,16 @@ def train(
 
     Example: rfcx-study train bundle --data DATA --to model
     """
+    from study import ray_environment
+
+    ray_environment.settle(None)
     from study.display import Display
+    from study.final import Places
     from study.final import train as finish
     from study.machine import cache_folder, shared_path
 
-    typer.echo(str(finish(bundle, data, to, shared_path(store) if store else None, cache_folder(cache), Display())))
+    places = Places(store=shared_path(store) if store else None, cache=cache_folder(cache))
+    typer.echo(str(finish(bundle, data, to, places, Display())))
 
 
 @app.command()
@@ -243,9 +251,9 @@ def predict(
     Example: rfcx-study predict model --data DATA --to submission.csv
     """
     from study.display import Display
-    from study.final import predict as listen
+    from study.final import write_submission
 
-    typer.echo(str(listen(model, data, to, Display())))
+    typer.echo(str(write_submission(model, data, to, Display())))
 
 
 @app.command()
@@ -254,15 +262,18 @@ def score(
     truth: Annotated[
         Path, typer.Argument(help="A table of the true species of each recording, such as DIR-truth/test_truth.csv.")
     ],
+    data: Annotated[Path | None, typer.Option("--data", help="Also score baselines trained on this folder.")] = None,
+    cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """LWLRAP of a submission against a known truth, with its bootstrap interval, beside chance.
+    """LWLRAP of a submission against a known truth, with its bootstrap interval, beside chance and baselines.
 
-    Example: rfcx-study score submission.csv forest-truth/test_truth.csv
+    Example: rfcx-study score submission.csv forest-truth/test_truth.csv --data forest
     """
     from study.judge import judge
+    from study.machine import cache_folder
 
-    told = judge(submission, truth)
+    told = judge(submission, truth, data, cache_folder(cache))
     typer.echo(json.dumps(told.as_dict(), indent=1) if as_json else str(told))
 
 

@@ -37,6 +37,8 @@ class Bundle:
     metrics: Mapping[str, float | None]
     versions: Mapping[str, str]
     commit: str | None
+    store: str | None = None  # where the study keeps its stages; what is still there need not be trained again
+    threads: int = 1  # that a trial computed with; another number may round otherwise
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -55,6 +57,8 @@ class _Said:
     metrics: dict[str, float | None] | None = None
     versions: dict[str, str] | None = None
     commit: str | None = None
+    store: str | None = None
+    threads: int = 1
 
 
 def to_json(bundle: Bundle) -> str:

@@ -127,6 +127,8 @@ def _bundle(study_folder: Path, study: Mapping[str, Any], trial: Trial) -> Bundl
         metrics={name: finite(value) for name, value in trial.metrics.items()},
         versions={name: str(value) for name, value in (study.get("versions") or {}).items()},
         commit=study.get("commit"),
+        store=study.get("store"),
+        threads=int(study.get("threads") or 1),
     )
 
 

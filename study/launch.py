@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,11 @@ from study.display import Display
 from study.recorder import Recorder, Start
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
-from study.setting import Setting
+from study.setting import Setting, trial_seed
 from study.space import Study
 from study.store import open_store
 from study.study_folder import Order, networks, study_cost, trial_request, write_study
-from study.trainable import Desk, Job, train_stage, trial, trial_name
+from study.trainable import Desk, Job, StageOrder, train_stage, trial, trial_name
 from study.trials import EndState, read_trials
 
 LOCAL_STORE_BYTES = 200 * 1024**2  # Ray carries boxes and configs; spectrograms are memory-mapped files
@@ -136,13 +136,12 @@ def run(study: Study, order: Order, display: Display) -> Path:
         setting = Setting(
             recordings=recordings,
             n_folds=study.search.folds,
-            seed=study.search.seed,
             cache=order.cache,
             store=order.store or folder / "stages",
             threads=slots.threads,
         )
         for replicate in range(study.search.replicates):
-            setting.folds(replicate)  # refuses what cannot be split
+            setting.folds(trial_seed(study.search.seed, replicate))  # refuses what cannot be split
         tested = _build_networks.options(num_cpus=slots.cpus).remote(networks(study), len(recordings.species))
         _spectrograms(recordings, study, order, display)
         ray.get(tested)
@@ -153,46 +152,56 @@ def run(study: Study, order: Order, display: Display) -> Path:
             f"{folder}: {cost.total} fold-epochs at most ({cost.shared} shared, {cost.trials} in trials); "
             f"{cost.unshared} if nothing were shared"
         )
+        baseline = study.hyperparameters(study.baseline)
         for replicate in range(study.search.replicates):
-            params = study.baseline
-            request = trial_request(study, setting, study.hyperparameters(params), replicate)
+            request = trial_request(study, setting, baseline, replicate)
             shared = [one for one in stages.earlier(request) if one.folds != request.folds]
-            train_shared(job, params, shared, replicate, slots, display)
+            seed = trial_seed(study.search.seed, replicate)
+            train_shared(setting, job.desk, [StageOrder(baseline, one, seed) for one in shared], slots, display)
         _search(job, slots, order, display)
     return folder
 
 
-def train_shared(
-    job: Job,
-    params: Mapping[str, Any],
-    wanted: Sequence[stages.Request],
-    replicate: int,
-    slots: Share,
-    display: Display,
-) -> None:
-    """Train stages as Ray tasks, each as soon as those before it are done. Those in the store are passed over."""
-    hyperparameters = job.study.hyperparameters(params)
-    partition = job.setting.partition(replicate)
-    store = open_store(job.setting.store, compute.best())
+def train_stages(setting: Setting, orders: Sequence[StageOrder], display: Display) -> None:
+    """Start Ray on this machine just to train some stages.
+
+    Raises:
+        RunError: a stage failed.
+    """
+    with session(None):
+        cpus = float(setting.threads)
+        slots = share(cpus if cpus <= cores() else None, None, None)
+        torch.set_num_threads(setting.threads)
+        train_shared(setting, Desk.remote(), orders, slots, display)  # type: ignore[attr-defined]
+
+
+def train_shared(setting: Setting, desk: Any, orders: Sequence[StageOrder], slots: Share, display: Display) -> None:
+    """Train stages as Ray tasks, each as soon as those before it are done. Those in the store are passed over.
+
+    Raises:
+        RunError: a stage failed.
+    """
+    store = open_store(setting.store, compute.best())
     tasks: dict[str, Any] = {}
     total = 0
-    for request in wanted:
+    for order in orders:
+        hyperparameters, request, partition = order.hyperparameters, order.request, setting.partition(order.seed)
         name, epochs = request.name(hyperparameters, partition), request.epochs(hyperparameters)
         done = store.epochs_done(name)
         if done == epochs:
             continue
         total += len(request.folds) * (epochs - done)
-        after = [tasks[n] for n in (p.name(hyperparameters, partition) for p in request.after) if n in tasks]
+        earlier = [tasks[n] for n in (p.name(hyperparameters, partition) for p in request.after) if n in tasks]
         task = train_stage.options(num_cpus=slots.cpus, num_gpus=slots.gpus)
-        tasks[name] = task.remote(job, params, request, replicate, after)
+        tasks[name] = task.remote(order, setting, desk, *earlier)
     if not tasks:
         return
-    trained_before = ray.get(job.desk.trained.remote())
+    before = ray.get(desk.trained.remote())
     with display.phase("shared stages", total):
         left = list(tasks.values())
         while left:
             ready, left = ray.wait(left, num_returns=len(left), timeout=0.5)
-            display.at(ray.get(job.desk.trained.remote()) - trained_before)
+            display.at(ray.get(desk.trained.remote()) - before)
             try:
                 ray.get(ready)
             except ray.exceptions.RayError as error:
@@ -266,7 +275,7 @@ class _Callback(tune.Callback):
                 origin=self._searcher.origin(number),
                 attempt=config["attempt"] if known is None else known.attempt + 1,
                 replicate=replicate,
-                seed=self._job.setting.trial_seed(replicate),
+                seed=trial_seed(self._job.study.search.seed, replicate),
                 config=self._job.study.config(config["params"]),
                 proposal=self._searcher.proposal(number),
             )

@@ -30,24 +30,24 @@ class Setting:
 
     recordings: Recordings
     n_folds: int
-    seed: int
     cache: Path
     store: Path
     threads: int
 
-    def folds(self, replicate: int) -> Indices:
-        """(recording,) the fold of each recording in a replicate's own partition."""
-        return assign_folds(self.recordings, self.n_folds, derive(self.seed, "partition", replicate))
+    def folds(self, seed: int) -> Indices:
+        """(recording,) the fold of each recording in the partition of a replicate, given its trials' seed."""
+        return assign_folds(self.recordings, self.n_folds, derive(seed, "partition"))
 
-    def trial_seed(self, replicate: int) -> int:
-        """The seed that all trials of a replicate share."""
-        return derive(self.seed, "replicate", replicate)
-
-    def partition(self, replicate: int) -> Partition:
+    def partition(self, seed: int) -> Partition:
         """What stage names need to know of the data."""
-        ids, folds = self.recordings.train["recording_id"].to_numpy(), self.folds(replicate)
+        ids, folds = self.recordings.train["recording_id"].to_numpy(), self.folds(seed)
         held_out = [sha256("\n".join(sorted(ids[folds == fold])).encode()).hexdigest() for fold in range(self.n_folds)]
         return Partition(self.recordings.fingerprint, tuple(held_out))
+
+
+def trial_seed(study_seed: int, replicate: int) -> int:
+    """The seed that all trials of a replicate share: partition, weights and draws come from it."""
+    return derive(study_seed, "replicate", replicate)
 
 
 class Alone:
@@ -65,7 +65,7 @@ class Alone:
 def workshop(
     setting: Setting,
     hyperparameters: Hyperparameters,
-    replicate: int,
+    seed: int,
     *,
     lease: Lease,
     tick: Callable[[int], None],
@@ -76,8 +76,8 @@ def workshop(
     knobs = (hyperparameters.frontend, hyperparameters.windows)
     return Workshop(
         store=open_store(setting.store, place),
-        corpus=_corpus(_Shared(setting), *knobs, replicate, str(place)),
-        partition=setting.partition(replicate),
+        corpus=_corpus(_Shared(setting), *knobs, seed, str(place)),
+        partition=setting.partition(seed),
         compute=place,
         lease=lease,
         wait=lambda: time.sleep(LEASE_POLL_S),
@@ -90,7 +90,7 @@ class _Shared:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.key = (setting.recordings.fingerprint, setting.n_folds, setting.seed, setting.cache)
+        self.key = (setting.recordings.fingerprint, setting.n_folds, setting.cache)
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -100,9 +100,9 @@ class _Shared:
 
 
 @lru_cache(maxsize=2)
-def _corpus(shared: _Shared, frontend: Frontend, windows: Windows, replicate: int, place: str) -> corpus.Corpus:
+def _corpus(shared: _Shared, frontend: Frontend, windows: Windows, seed: int, place: str) -> corpus.Corpus:
     del place  # part of the key: a corpus lies on a device
     setting = shared.setting
     spectrograms = prepare(setting.recordings, frontend, setting.cache, workers=setting.threads)
     knobs = Hyperparameters(frontend=frontend, windows=windows)
-    return corpus.build(setting.recordings, spectrograms, setting.folds(replicate), knobs, compute.best())
+    return corpus.build(setting.recordings, spectrograms, setting.folds(seed), knobs, compute.best())

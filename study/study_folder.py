@@ -13,7 +13,7 @@ from pathlib import Path
 from rfcx_model.folds import folds_hash
 from rfcx_model.hyperparameters import Hyperparameters, Network
 from study import stages
-from study.setting import Setting
+from study.setting import Setting, trial_seed
 from study.space import Study
 
 LIBRARIES = ("ray", "optuna", "torch", "timm", "librosa", "numpy", "pandas", "scikit-learn")
@@ -51,7 +51,7 @@ def networks(study: Study) -> list[Network]:
 def trial_request(study: Study, setting: Setting, hyperparameters: Hyperparameters, replicate: int) -> stages.Request:
     """What a trial of the study asks for."""
     folds = tuple(range(setting.n_folds))
-    return stages.trial_request(hyperparameters, folds, setting.trial_seed(replicate), study.first_stage)
+    return stages.trial_request(hyperparameters, folds, trial_seed(study.search.seed, replicate), study.first_stage)
 
 
 def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> None:
@@ -62,7 +62,7 @@ def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> N
     rows = [
         f"{recording},{replicate},{fold}\n"
         for replicate in range(study.search.replicates)
-        for recording, fold in zip(ids, setting.folds(replicate), strict=True)
+        for recording, fold in zip(ids, setting.folds(trial_seed(study.search.seed, replicate)), strict=True)
     ]
     facts = study.resolved() | {
         "signature": study.signature(recordings.fingerprint),
@@ -74,7 +74,7 @@ def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> N
             "fp_rows": int((~recordings.boxes["positive"]).sum()),
             "species": list(recordings.species),
         },
-        "folds_hash": folds_hash(recordings, setting.folds(0)),
+        "folds_hash": folds_hash(recordings, setting.folds(trial_seed(study.search.seed, 0))),
         "seed": study.search.seed,
         "fold_epochs": vars(study_cost(study, setting, order.trials)),
         "versions": {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES},

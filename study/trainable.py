@@ -14,9 +14,10 @@ import ray
 import torch
 from ray import tune
 
+from rfcx_model.hyperparameters import Hyperparameters
 from rfcx_model.train import Epoch
 from study import objective, stages
-from study.setting import Setting, workshop
+from study.setting import Setting, trial_seed, workshop
 from study.space import Study, differs
 
 SCORES = "scores.npz"
@@ -85,13 +86,22 @@ class Job:
     desk: Any
 
 
+@dataclass(frozen=True)
+class StageOrder:
+    """One stage to be trained as a task; `seed` is the trials', which names the partition."""
+
+    hyperparameters: Hyperparameters
+    request: stages.Request
+    seed: int
+
+
 @ray.remote
-def train_stage(job: Job, params: Mapping[str, Any], request: stages.Request, replicate: int, after: list[Any]) -> None:
-    """Find or train one shared stage. `after` are the tasks of earlier stages, waited for by Ray."""
-    del after
-    hyperparameters = job.study.hyperparameters(params)
-    lease = DeskLease(job.desk, str(ray.get_runtime_context().get_task_id()))
-    place = workshop(job.setting, hyperparameters, replicate, lease=lease, tick=lease.tick)
+def train_stage(order: StageOrder, setting: Setting, desk: Any, *earlier: None) -> None:
+    """Find or train one stage. Ray waits for the tasks of earlier stages, since each is an argument of its own."""
+    del earlier
+    hyperparameters, request = order.hyperparameters, order.request
+    lease = DeskLease(desk, str(ray.get_runtime_context().get_task_id()))
+    place = workshop(setting, hyperparameters, order.seed, lease=lease, tick=lease.tick)
     stages.obtain(place, hyperparameters, request)
 
 
@@ -99,8 +109,8 @@ def trial(config: dict[str, Any], job: Job) -> None:
     """One trial: a loop with one report in it. The stage store has each epoch before the report."""
     hyperparameters = job.study.hyperparameters(config["params"])
     lease = DeskLease(job.desk, f"trial {config['trial']}")
-    place = workshop(job.setting, hyperparameters, config["replicate"], lease=lease, tick=lease.tick)
-    seed = job.setting.trial_seed(config["replicate"])
+    seed = trial_seed(job.study.search.seed, config["replicate"])
+    place = workshop(job.setting, hyperparameters, seed, lease=lease, tick=lease.tick)
     request = stages.trial_request(hyperparameters, tuple(range(job.setting.n_folds)), seed, job.study.first_stage)
     planned = sum(one.epochs(hyperparameters) for one in stages.own(request))
     scores = job.folder / "trials" / trial_name(job.study, config) / SCORES

@@ -1,0 +1,227 @@
+"""From a bundle to a model folder, and from a model folder to a submission. Nothing that is loaded is a pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from rfcx_model import compute, network, predict
+from rfcx_model.errors import InputError
+from rfcx_model.hyperparameters import Hyperparameters, build, flatten
+from rfcx_model.recordings import Recordings, load
+from rfcx_model.spectrogram_cache import prepare
+from study import launch, stages
+from study.bundle import CARD, CONFIG, Bundle, load_bundle
+from study.display import Display
+from study.machine import cores
+from study.setting import Setting
+from study.store import open_store
+from study.trainable import StageOrder
+
+FORMAT: Final = 1
+SPECIES: Final = "species.csv"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders of a final training: a stage store (None: the study's, else one beside the model) and a cache."""
+
+    store: Path | None
+    cache: Path
+
+
+def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Display) -> Path:
+    """Train all fold models of a bundle's config, and write them as a model folder.
+
+    What the search has trained on the same data stands in its store and is taken from there. An interrupted training
+    goes on from its last epoch.
+
+    Raises:
+        InputError: bundle or data are unsound, or the target exists.
+        RunError: a stage failed.
+    """
+    if os.path.lexists(to):
+        raise InputError(f"{to}: exists already. Give a folder that does not exist yet, or remove it.")
+    bundle = load_bundle(bundle_folder)
+    recordings = load(data)
+    hyperparameters = bundle.hyperparameters
+    setting = Setting(
+        recordings=recordings,
+        n_folds=bundle.folds or 5,
+        cache=places.cache,
+        store=_store_folder(bundle, to, places),
+        threads=min(bundle.threads, cores()),
+    )
+    with display.phase("spectrograms", len(recordings.train)):
+        prepare(recordings, hyperparameters.frontend, places.cache, workers=cores(), progress=display.at)
+    folds = tuple(range(setting.n_folds))
+    request = _as_trained(setting, bundle, folds)
+    name = request.name(hyperparameters, setting.partition(bundle.seed))
+    torch.set_num_threads(setting.threads)
+    store = open_store(setting.store, compute.best())
+    if store.epochs_done(name) < request.epochs(hyperparameters):
+        needed = [*stages.earlier(request), request]
+        launch.train_stages(setting, [StageOrder(hyperparameters, one, bundle.seed) for one in needed], display)
+    else:
+        display.say("every stage was found in the store; nothing was trained")
+    trained = store.load(name)
+    if trained is None:
+        raise launch.RunError(f"{name} was trained but is not in {setting.store}")
+    weights = [trained.state.weights(index) for index in range(len(folds))]
+    _write_model(to, bundle, recordings, weights, {k: v for k, v in trained.state.facts["metrics"].items()})
+    return to
+
+
+def _as_trained(setting: Setting, bundle: Bundle, folds: tuple[int, ...]) -> stages.Request:
+    """The request as the search made it: stages may have been shared or abreast; whichever is stored is taken."""
+    store, partition = open_store(setting.store, compute.best()), setting.partition(bundle.seed)
+    for first_own in ("stage3", "stage2", "stage1"):
+        request = stages.trial_request(bundle.hyperparameters, folds, bundle.seed, first_own)
+        if store.epochs_done(request.name(bundle.hyperparameters, partition)):
+            return request
+    return stages.trial_request(bundle.hyperparameters, folds, bundle.seed)
+
+
+def _store_folder(bundle: Bundle, to: Path, places: Places) -> Path:
+    if places.store is not None:
+        return places.store
+    if bundle.store is not None and Path(bundle.store).is_dir():
+        return Path(bundle.store)
+    return to.absolute().with_name(f"{to.name}-stages")
+
+
+def _write_model(
+    to: Path,
+    bundle: Bundle,
+    recordings: Recordings,
+    weights: list[dict[str, torch.Tensor]],
+    metrics: dict[str, float | None],
+) -> None:
+    """All files or none: made beside the target, then renamed."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    half = Path(tempfile.mkdtemp(prefix=f".{to.name}.", dir=to.parent))
+    try:
+        half.chmod(0o755)
+        for fold, tensors in enumerate(weights):
+            save_file(tensors, half / f"fold{fold}.safetensors")
+        column = "\n".join(["species_id", *map(str, recordings.species)]) + "\n"
+        (half / SPECIES).write_text(column, encoding="utf-8")
+        (half / CARD).write_text(_card(bundle, recordings, metrics), encoding="utf-8")
+        config = {
+            "format": FORMAT,
+            "hyperparameters": flatten(bundle.hyperparameters),
+            "folds": len(weights),
+            "data_fingerprint": recordings.fingerprint,
+            "study": bundle.study,
+            "trial": bundle.trial,
+            "metrics": metrics,
+            "sha256": {path.name: _sha256(path) for path in sorted(half.iterdir())},
+        }
+        (half / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        half.rename(to)
+    except BaseException:
+        shutil.rmtree(half, ignore_errors=True)
+        raise
+
+
+def _card(bundle: Bundle, recordings: Recordings, metrics: dict[str, float | None]) -> str:
+    same = bundle.data_fingerprint == recordings.fingerprint
+    lines = [
+        f"# Model of {bundle.study}, trial {bundle.trial}",
+        "",
+        f"- Trained on {len(recordings.train)} recordings, {len(recordings.species)} species"
+        f" ({'the data of the search' if same else 'other data than the search'}); fingerprint {recordings.fingerprint}",
+        f"- {bundle.folds} fold models; a prediction is the mean of theirs",
+        f"- Seed {bundle.seed}; commit of the study {bundle.commit}",
+        "",
+        "Out-of-fold scores of these very models. The trial was chosen by them, so they are optimistic:",
+        "",
+        "| metric | value |",
+        "| --- | ---: |",
+        *(f"| {name} | {value:.4f} |" for name, value in metrics.items() if value is not None),
+        "",
+        "`rfcx-study predict MODEL --data DATA --to submission.csv` writes a submission.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def load_model(folder: Path) -> predict.Model:
+    """A model folder, every file checked against its hash.
+
+    Raises:
+        InputError: the folder is no model, of another format, or a file is missing or has changed.
+    """
+    config = _config(folder)
+    for name, digest in config["sha256"].items():
+        path = folder / name
+        if not path.is_file():
+            raise InputError(f"{path}: missing. Train the model again, or restore the file.")
+        if _sha256(path) != digest:
+            raise InputError(
+                f"{path}: its content is not what was written. Train the model again, or restore the file."
+            )
+    hyperparameters: Hyperparameters = build(config["hyperparameters"])
+    species = tuple(int(one) for one in pd.read_csv(folder / SPECIES)["species_id"])
+    place = compute.best()
+    nets = []
+    for fold in range(config["folds"]):
+        net = network.build(hyperparameters.network, len(species), seed=0, load_pretrained=False)
+        try:
+            net.load_state_dict(load_file(folder / f"fold{fold}.safetensors"))
+        except (SafetensorError, RuntimeError) as error:
+            raise InputError(f"{folder}/fold{fold}.safetensors: {error}. Train the model again.") from None
+        nets.append(net.to(place.device, memory_format=place.memory_format).eval())  # type: ignore[call-overload]
+    return predict.Model(nets, hyperparameters, species)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = config["format"]
+        config["sha256"], config["folds"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{folder}: not a model folder. Make one with `rfcx-study train`.") from None
+    if version != FORMAT:
+        raise InputError(f"{path}: this program reads models of format {FORMAT}, but got {version!r}. Train it again.")
+    return config
+
+
+def write_submission(model_folder: Path, data: Path, to: Path, display: Display) -> Path:
+    """Predict the test recordings and write them in the order of sample_submission.csv; whole or not at all.
+
+    Raises:
+        InputError: model or data are unsound, they speak of other species, or the target exists.
+    """
+    if os.path.lexists(to):
+        raise InputError(f"{to}: exists already. Give a file that does not exist yet, or remove it.")
+    model, recordings = load_model(model_folder), load(data)
+    if model.species != recordings.species:
+        raise InputError(
+            f"{model_folder}: it knows the species {list(model.species)}, but {data} asks for "
+            f"{list(recordings.species)}. Predict with a model that was trained on data with these species."
+        )
+    torch.set_num_threads(cores())
+    with display.phase("recordings", len(recordings.test)):
+        table = predict.submission(model, recordings.test, compute.best(), display.at)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    partial = to.with_name(f".{to.name}")
+    table.to_csv(partial, index=False)
+    partial.replace(to)
+    return to
+
+
+def _sha256(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()

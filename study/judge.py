@@ -1,0 +1,119 @@
+"""A submission against a known truth: LWLRAP with its interval, beside what a net must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rfcx_model import baseline
+from rfcx_model.errors import InputError
+from rfcx_model.hyperparameters import Frontend
+from rfcx_model.metrics import lwlrap
+from rfcx_model.recordings import load
+from rfcx_model.spectrogram_cache import prepare
+
+DRAWS = 2000  # of the bootstrap
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Scored:
+    """LWLRAP of one list of scores, with a 95 % bootstrap interval over recordings."""
+
+    name: str
+    lwlrap: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.name:<42} {self.lwlrap:.4f}  [{self.low:.4f}, {self.high:.4f}]"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A submission, chance and baselines on the same recordings; and how sure the first is above each other."""
+
+    recordings: int
+    rows: tuple[Scored, ...]
+    above: tuple[tuple[str, float], ...]  # share of bootstrap draws in which the submission scores higher
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        head = f"LWLRAP on {self.recordings} recordings, with 95 % bootstrap intervals over recordings"
+        lines = [head, *map(str, self.rows)]
+        lines += [f"above {name} in {share:.1%} of bootstrap draws" for name, share in self.above]
+        return "\n".join(lines)
+
+
+def judge(submission: Path, truth: Path, data: Path | None = None, cache: Path | None = None) -> Verdict:
+    """Score a submission; with `data` also log-mel means with logistic regression trained on its TP rows.
+
+    Raises:
+        InputError: a table cannot be read, or the two do not speak of the same recordings and species.
+    """
+    true = _table(truth)
+    names = list(true.columns)
+    lists = {submission.name: _aligned(_table(submission), true, submission)}
+    if data is not None:
+        recordings = load(data)
+        spectrograms = prepare(recordings, _frontend(recordings.train["sample_rate_hz"]), _need(cache), workers=2)
+        regression = baseline.submission(recordings, spectrograms).set_index("recording_id")
+        lists["log-mel means + logistic regression"] = _aligned(regression, true, data)
+        frequency = baseline.frequency_submission(recordings).set_index("recording_id")
+        lists["species by their TP frequency"] = _aligned(frequency, true, data)
+    y = true[names].to_numpy() > 0
+    generator = np.random.default_rng(SEED)
+    lists["chance"] = generator.random(y.shape)
+    draws = generator.integers(0, len(y), (DRAWS, len(y)))
+    boots = {name: np.array([lwlrap(y[draw], scores[draw]) for draw in draws]) for name, scores in lists.items()}
+    points = {name: lwlrap(y, scores) for name, scores in lists.items()}
+    points["chance"] = baseline.chance(y, generator)
+    first = submission.name
+    return Verdict(
+        recordings=len(y),
+        rows=tuple(_scored(name, points[name], boots[name]) for name in lists),
+        above=tuple((name, float((boots[first] > boots[name]).mean())) for name in lists if name != first),
+    )
+
+
+def _frontend(rates_hz: Sequence[int]) -> Frontend:
+    """The baseline's own front end: the recordings' lowest rate, frames of 16 ms, 64 mels."""
+    rate = int(min(rates_hz))
+    n_fft = 1 << (rate * 42 // 1000).bit_length()
+    return Frontend(sample_rate_hz=rate, n_fft=n_fft, hop_length=rate * 16 // 1000, n_mels=64, f_max_hz=rate / 2)
+
+
+def _need(cache: Path | None) -> Path:
+    if cache is None:
+        raise ValueError("a baseline needs a cache folder")
+    return cache
+
+
+def _scored(name: str, point: float, boot: NDArray[np.float64]) -> Scored:
+    low, high = np.quantile(boot, [0.025, 0.975])
+    return Scored(name, point, float(low), float(high))
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype={"recording_id": str}).set_index("recording_id")
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: a table with a recording_id column is needed, but {error}.") from None
+
+
+def _aligned(table: pd.DataFrame, true: pd.DataFrame, where: Path) -> NDArray[np.float64]:
+    missing = [str(name) for name in true.columns if name not in table.columns]
+    absent = true.index.difference(table.index)
+    if missing or len(absent):
+        what = f"columns {', '.join(missing[:5])}" if missing else f"recordings {', '.join(map(str, absent[:5]))}"
+        raise InputError(f"{where}: it must speak of the truth's recordings and species, but lacks {what}.")
+    return table.loc[true.index, list(true.columns)].to_numpy(dtype=np.float64)
