@@ -79,7 +79,7 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
     if trained is None:
         raise launch.RunError(f"{name} was trained but is not in {setting.store}")
     weights = [trained.state.weights(index) for index in range(len(folds))]
-    _write_model(to, bundle, recordings, weights, {k: v for k, v in trained.state.facts["metrics"].items()})
+    _write_model(to, bundle, recordings, weights, dict(trained.state.facts["metrics"]))
     return to
 
 
@@ -141,7 +141,8 @@ def _card(bundle: Bundle, recordings: Recordings, metrics: dict[str, float | Non
         f"# Model of {bundle.study}, trial {bundle.trial}",
         "",
         f"- Trained on {len(recordings.train)} recordings, {len(recordings.species)} species"
-        f" ({'the data of the search' if same else 'other data than the search'}); fingerprint {recordings.fingerprint}",
+        f" ({'the data of the search' if same else 'other data than the search'})",
+        f"- Data fingerprint {recordings.fingerprint}",
         f"- {bundle.folds} fold models; a prediction is the mean of theirs",
         f"- Seed {bundle.seed}; commit of the study {bundle.commit}",
         "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,9 @@ def judge(submission: Path, truth: Path, data: Path | None = None, cache: Path |
     lists = {submission.name: _aligned(_table(submission), true, submission)}
     if data is not None:
         recordings = load(data)
-        spectrograms = prepare(recordings, _frontend(recordings.train["sample_rate_hz"]), _need(cache), workers=2)
+        spectrograms = prepare(
+            recordings, _frontend(int(recordings.train["sample_rate_hz"].min())), _need(cache), workers=2
+        )
         regression = baseline.submission(recordings, spectrograms).set_index("recording_id")
         lists["log-mel means + logistic regression"] = _aligned(regression, true, data)
         frequency = baseline.frequency_submission(recordings).set_index("recording_id")
@@ -85,9 +86,8 @@ def judge(submission: Path, truth: Path, data: Path | None = None, cache: Path |
     )
 
 
-def _frontend(rates_hz: Sequence[int]) -> Frontend:
-    """The baseline's own front end: the recordings' lowest rate, frames of 16 ms, 64 mels."""
-    rate = int(min(rates_hz))
+def _frontend(rate: int) -> Frontend:
+    """The baseline's own front end: the recordings' lowest rate in Hz, frames of 16 ms, 64 mels."""
     n_fft = 1 << (rate * 42 // 1000).bit_length()
     return Frontend(sample_rate_hz=rate, n_fft=n_fft, hop_length=rate * 16 // 1000, n_mels=64, f_max_hz=rate / 2)
 

@@ -1,0 +1,140 @@
+"""What a study would cost before it is run: fold-epochs, and hours from a few timed training steps on this machine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rfcx_model import compute, network
+from rfcx_model.hyperparameters import Hyperparameters
+from rfcx_model.labels import grid
+from rfcx_model.losses import masked_loss
+from rfcx_model.mixup import Labels
+from rfcx_model.predict import BATCH_WINDOWS
+from rfcx_model.recordings import Recordings, load
+from rfcx_model.spectrogram import count_frames
+from study.machine import cores
+from study.setting import Setting
+from study.space import Study
+from study.stages import Cost
+from study.study_folder import study_cost
+
+TIMED_STEPS = 3
+GPU_TRIALS = 2  # trials that share a GPU unless the space says otherwise
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A study's cost if no trial is pruned, on this machine."""
+
+    trials: int
+    folds: int
+    cost: Cost
+    slots: int
+    hours: float
+    gpu_hours: float
+    device: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self) | {"fold_epochs": self.cost.total}
+
+    def __str__(self) -> str:
+        times = self.cost.unshared / self.cost.total
+        return "\n".join(
+            [
+                f"{self.trials} trials on {self.folds} folds, {self.slots} at a time ({self.device})",
+                f"{self.cost.total} fold-epochs: {self.cost.shared} shared and {self.cost.trials} in the trials; "
+                f"{self.cost.unshared} if nothing were shared, {times:.1f} times as many",
+                f"about {self.hours:.2f} hours if no trial is pruned, {self.gpu_hours:.2f} GPU-hours "
+                "(a few training steps timed just now; pruning saves more)",
+            ]
+        )
+
+
+def plan(study: Study, data: Path, trials: int | None) -> Forecast:
+    """Forecast a study.
+
+    Raises:
+        InputError: the data are unsound.
+    """
+    recordings = load(data)
+    hyperparameters = study.hyperparameters(study.baseline)
+    setting = Setting(recordings, study.search.folds, Path(), Path(), threads=1)
+    cost = study_cost(study, setting, trials)
+    place = compute.best()
+    slots = study.resources.concurrent or (GPU_TRIALS if place.device.type == "cuda" else cores())
+    seconds = _seconds(hyperparameters, recordings, study, cost, place) / slots
+    gpus = 1.0 if place.device.type == "cuda" else 0.0
+    return Forecast(
+        trials=trials or study.budget.trials,
+        folds=study.search.folds,
+        cost=cost,
+        slots=slots,
+        hours=seconds / 3600,
+        gpu_hours=gpus * seconds / 3600,
+        device=str(place),
+    )
+
+
+def _seconds(
+    hyperparameters: Hyperparameters, recordings: Recordings, study: Study, cost: Cost, place: compute.Compute
+) -> float:
+    """Seconds of one slot for the whole study: training windows, and out-of-fold windows after every own epoch."""
+    h, folds = hyperparameters, study.search.folds
+    train_s, score_s = _timed(h, len(recordings.species), place)
+    rates = recordings.train["duration_s"].to_numpy() * h.frontend.sample_rate_hz
+    frames = [count_frames(int(samples), h.frontend) for samples in rates]
+    step = h.windows.window_frames - h.windows.overlap_frames
+    windows = sum(len(grid(n, h.windows.window_frames, step)) for n in frames) * (folds - 1) / folds
+    hop = max(1, round(h.ruler.hop_s * h.frontend.frames_per_s))
+    scored = sum(len(grid(n, h.windows.window_frames, hop)) for n in frames) / folds
+    boxes = recordings.boxes
+    crops = boxes.loc[boxes["positive"], "recording"].nunique() * (folds - 1) / folds + h.stage1.fp_recordings
+    first = folds * h.stage1.epochs if study.first_stage != "stage1" else 0
+    later = cost.shared - first
+    return float(
+        first * crops * train_s + later * windows * train_s + cost.trials * (windows * train_s + scored * score_s)
+    )
+
+
+def _timed(hyperparameters: Hyperparameters, n_species: int, place: compute.Compute) -> tuple[float, float]:
+    """Seconds a window: trained on, and scored."""
+    h = hyperparameters
+    net = network.build(h.network, n_species, seed=0, load_pretrained=False)
+    net = net.to(place.device, memory_format=place.memory_format)  # type: ignore[call-overload]
+    x = torch.zeros(BATCH_WINDOWS, 1, h.windows.window_frames, h.frontend.n_mels, device=place.device)
+    x = x.contiguous(memory_format=place.memory_format)
+    labels = Labels(*(torch.ones(BATCH_WINDOWS, n_species, device=place.device) for _ in range(2)))
+    optimiser = torch.optim.Adam(net.parameters())
+    torch.set_num_threads(1)
+
+    def train() -> None:
+        with place.autocast():
+            logits = net(x)
+        masked_loss(logits.clipwise, labels, focal_gamma=0.0, positive_weight_decay=False).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        optimiser.zero_grad()
+
+    def score() -> None:
+        with torch.no_grad(), place.autocast():
+            net(x).framewise.cpu()
+
+    return _median_s(train) / BATCH_WINDOWS, _median_s(score) / BATCH_WINDOWS
+
+
+def _median_s(step: Any) -> float:
+    step()
+    seconds = []
+    for _ in range(TIMED_STEPS):
+        begun = time.perf_counter()
+        step()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - begun)
+    return float(np.median(seconds))
