@@ -18,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+INTERRUPTED = 130
+
 Data = Annotated[Path, typer.Option("--data", help="A folder in the competition's layout.")]
 Cache = Annotated[
     Path | None, typer.Option("--cache", help="Where spectrograms are kept (default: ~/.cache/rfcx-study).")
@@ -287,12 +289,14 @@ def _space(path: Path, settings: list[str] | None) -> Any:
 def main() -> None:
     """Run a verb; 0 done, 2 refused before work began, 1 failed after it began, 130 interrupted."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False) or 0  # typer answers `Exit` and Ctrl-C with a number
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command carries on from the last finished epoch", err=True)
-        sys.exit(130)
+        code = INTERRUPTED
     except Exception as error:
-        sys.exit(_refusal(error))
+        code = _refusal(error)
+    if code == INTERRUPTED:
+        typer.echo("interrupted; the same command carries on from the last finished epoch", err=True)
+    sys.exit(code)
 
 
 def _refusal(error: Exception) -> int:
@@ -303,8 +307,6 @@ def _refusal(error: Exception) -> int:
     if isinstance(error, InputError | LedgerError):
         typer.echo(f"rfcx-study: {error}", err=True)
         return 2
-    if isinstance(error, typer.Exit | SystemExit):
-        return int(getattr(error, "exit_code", 0) or 0)
     show = getattr(error, "show", None)
     if show is not None:  # a wrong call, as typer words it
         show()
