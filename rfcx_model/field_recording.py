@@ -124,7 +124,7 @@ def record(forest: Forest, index: int, path: Path) -> list[TrueCall]:
     scene = _Scene(forest, visit, world.recording_ids[index], heard, _power_over_time(heard), rng)
     utterances = draw_utterances(world.community, visit, forest.duration_s, rng)
     calls = [scene.sing(world.community.voices[utterance.voice], utterance) for utterance in utterances]
-    _write_flac(path, heard, forest.sample_rate_hz, rng)
+    write_flac(path, heard, forest.sample_rate_hz, rng)
     return sorted((call for call in calls if call is not None), key=lambda call: (call.t_min, call.species_id))
 
 
@@ -137,7 +137,8 @@ def _power_over_time(samples: Samples) -> NDArray[np.float64]:
     return power * (2 / (1024 * float(np.sum(window**2))))
 
 
-def _write_flac(path: Path, heard: Samples, sample_rate_hz: int, rng: np.random.Generator) -> None:
+def write_flac(path: Path, heard: Samples, sample_rate_hz: int, rng: np.random.Generator) -> None:
+    """Write samples (sample,) at a loudness that is drawn, whatever they hold."""
     loudness_db = LOUDNESS_DB + rng.uniform(-LOUDNESS_SPREAD_DB, LOUDNESS_SPREAD_DB)
     gain = 10 ** (loudness_db / 20) / float(np.sqrt(np.mean(np.square(heard))))
     gain = min(gain, 0.98 / float(np.abs(heard).max()))

@@ -13,12 +13,18 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 VERSION = 1
 EndState = Literal["COMPLETE", "PRUNED", "FAILED", "STOPPED"]
 State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAILED", "STOPPED"]
 Origin = Literal["baseline", "search", "confirm"]
+FACTS: Final = {
+    "started": {"trial", "time", "origin", "attempt", "replicate", "seed", "config"},
+    "epoch": {"trial", "time", "stage", "cycle", "epoch", "step", "reused", "metrics"},
+    "ended": {"trial", "time", "state"},
+}
+"""What each event must hold."""
 
 
 class LedgerError(ValueError):
@@ -115,23 +121,30 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     """All whole events in order. An unfinished last line is left out.
 
     Raises:
-        LedgerError: a line that is not the last one is damaged, or has another version.
+        LedgerError: a line that is not the last one is damaged or missing, or has another version.
     """
     if not path.exists():
         return []
     *whole, _unfinished = path.read_text(encoding="utf-8", errors="replace").split("\n")
     events = []
+    begun = set()
     for number, line in enumerate(whole, start=1):
         try:
             event = json.loads(line)
             version = event["v"]
+            told = version != VERSION or FACTS[event["event"]] <= event.keys()
         except (ValueError, KeyError, TypeError):
+            told = False
+        if not told:
             raise LedgerError(
                 f"{path}, line {number}: not a ledger event: {line[:60]!r}. Restore the file from a copy, "
                 "or delete this line if you know what it said."
-            ) from None
+            )
         if version != VERSION:
             raise LedgerError(f"{path}, line {number}: version {version}, but this program reads version {VERSION}.")
+        begun |= {event["trial"]} if event["event"] == "started" else set()
+        if event["trial"] not in begun:
+            raise LedgerError(f"{path}, line {number}: trial {event['trial']} never started. Restore a lost line.")
         events.append(event)
     return events
 

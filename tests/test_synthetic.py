@@ -15,6 +15,7 @@ import soundfile
 from scipy.stats import spearmanr
 
 from rfcx_model.errors import InputError
+from rfcx_model.field_recording import write_flac
 from rfcx_model.species_facts import TEMPLATES, within
 from rfcx_model.synthetic import Forest, write
 
@@ -206,37 +207,66 @@ def test_the_world_is_imbalanced_and_recordings_hold_several_species(forest: Pat
 def test_every_species_sings_in_several_voices(forest: Path) -> None:
     calls = truth(forest, "all_calls.csv")
     assert (calls.groupby("species_id").individual.nunique() >= 2).all()
+    heard = calls.merge(truth(forest, "all_recordings.csv")[["recording_id", "site"]])
+    assert heard.groupby(["site", "species_id"]).individual.nunique().max() >= 2
+
+
+def correlations(folder: Path) -> tuple[dict[tuple[str, str], float], int]:
+    """|Spearman's rho| of each file property with each thing labelled or true, and how many recordings there are."""
+    names = sorted(path.stem for path in (folder / "train").iterdir())
+    files = [folder / "train" / f"{name}.flac" for name in names]
+    audio = [soundfile.read(file)[0] for file in files]
+    properties = {
+        "name": np.array([int(name, 16) for name in names]),
+        "written": np.array([file.stat().st_mtime_ns for file in files]),
+        "loudness": np.array([np.sqrt(np.mean(samples**2)) for samples in audio]),
+        "peak": np.array([np.abs(samples).max() for samples in audio]),
+        "size": np.array([file.stat().st_size for file in files]),
+    }
+    species = truth(folder, "train_truth.csv").set_index("recording_id").loc[names]
+    labels = {name: species[name].to_numpy() for name in species if 5 <= species[name].sum() <= len(names) - 5}
+    labels["all species"] = species.sum(axis=1).to_numpy()
+    for name in ("train_tp.csv", "train_fp.csv"):
+        counts = rows(folder, name).groupby("recording_id").size()
+        labels[name] = counts.reindex(names, fill_value=0).to_numpy()
+    return {
+        (what, str(label)): abs(float(spearmanr(values, labels[label]).statistic))
+        for what, values in properties.items()
+        for label in labels
+    }, len(names)
+
+
+def assert_near_chance(folder: Path) -> None:
+    rho, n = correlations(folder)
+    assert max(rho.values()) < 3.5 / np.sqrt(n), max(rho, key=lambda key: rho[key])
+    assert np.mean(list(rho.values())) < 1.3 * np.sqrt(2 / np.pi / n)
 
 
 def test_no_file_property_tells_who_is_in_a_recording(forest: Path) -> None:
-    """Spearman's rho of name, order, loudness and size with what is labelled and what is true, of 44 recordings."""
-    names = sorted(path.stem for path in (forest / "train").iterdir())
-    audio = [soundfile.read(forest / "train" / f"{name}.flac")[0] for name in names]
-    written = np.argsort(np.argsort([(forest / "train" / f"{name}.flac").stat().st_mtime_ns for name in names]))
-    properties = {
-        "name": np.array([int(name, 16) for name in names]),
-        "written": written,
-        "loudness": np.array([np.sqrt(np.mean(samples**2)) for samples in audio]),
-        "peak": np.array([np.abs(samples).max() for samples in audio]),
-        "size": np.array([(forest / "train" / f"{name}.flac").stat().st_size for name in names]),
-    }
-    species = truth(forest, "train_truth.csv").set_index("recording_id").loc[names]
-    labels = {
-        f"s{i}": species[f"s{i}"].to_numpy()
-        for i in range(SMALL.species)
-        if 5 <= species[f"s{i}"].sum() <= len(names) - 5
-    }
-    for name in ("train_tp.csv", "train_fp.csv"):
-        counts = rows(forest, name).groupby("recording_id").size()
-        labels[name] = counts.reindex(names, fill_value=0).to_numpy()
-    rho = {
-        (what, label): abs(float(spearmanr(values, labels[label]).statistic))
-        for what, values in properties.items()
-        for label in labels
-    }
-    bound = 3.3 / np.sqrt(len(names))
-    assert max(rho.values()) < bound, max(rho, key=lambda key: rho[key])
-    assert np.mean(list(rho.values())) < 1.3 * np.sqrt(2 / np.pi / len(names))
+    assert_near_chance(forest)
+
+
+@pytest.mark.slow
+def test_no_file_property_tells_who_is_in_one_of_many_recordings(tmp_path: Path) -> None:
+    many = Forest(train_recordings=240, test_recordings=1, duration_s=12.0, sample_rate_hz=16_000, species=8, seed=1)
+    write(many, tmp_path / "many")
+    assert_near_chance(tmp_path / "many")
+
+
+def test_loudness_is_drawn_and_does_not_depend_on_what_sounds(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    still = rng.standard_normal(32_000, dtype=np.float32)
+    busy = still.copy()
+    busy[8_000:16_000] += 30 * np.sin(np.arange(8_000, dtype=np.float32))
+    loudness_db = {}
+    for name, heard in (("still", still), ("busy", busy)):
+        for seed in range(8):
+            path = tmp_path / f"{name}{seed}.flac"
+            write_flac(path, heard, 16_000, np.random.default_rng(seed))
+            loudness_db[name, seed] = 10 * np.log10(np.mean(soundfile.read(path)[0] ** 2))
+    levels = [loudness_db["still", seed] for seed in range(8)]
+    assert levels == pytest.approx([loudness_db["busy", seed] for seed in range(8)], abs=0.1)
+    assert np.std(levels) > 3.0
 
 
 def test_an_existing_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
