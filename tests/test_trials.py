@@ -1,0 +1,239 @@
+"""The ledger: what is written is read, an unfinished line is healed, a damaged one refused with its number."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study import trials
+from study.trials import EpochRecord, Ledger, LedgerError, fold, heal, read_events, read_trials
+
+START: dict[str, Any] = {
+    "origin": "search",
+    "attempt": 1,
+    "replicate": 0,
+    "seed": 5,
+    "config": {"stage3.mixup_site": "input"},
+    "proposal": {"params": {"stage3.mixup_site": "input"}},
+    "name": "0003-site=input",
+}
+
+
+def epoch(step: int, score: float = 0.5) -> dict[str, Any]:
+    return {
+        "stage": 3,
+        "cycle": 1,
+        "epoch": step,
+        "step": step,
+        "reused": False,
+        "metrics": {"lwlrap": score, "score": score},
+    }
+
+
+def ledger_of_one_trial(folder: Path) -> Path:
+    ledger = Ledger(folder / "trials.jsonl")
+    ledger.append("started", 3, **START)
+    ledger.append("epoch", 3, **epoch(1))
+    ledger.append("epoch", 3, **epoch(2, 0.6))
+    ledger.append("ended", 3, state="PRUNED", score=0.6, reason="step 2: too low", scores="trials/x/scores.npz")
+    ledger.close()
+    return ledger.path
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    (trial,) = read_trials(ledger_of_one_trial(tmp_path))
+    assert (trial.number, trial.origin, trial.attempt, trial.replicate, trial.seed) == (3, "search", 1, 0, 5)
+    assert trial.config == START["config"]
+    assert trial.proposal == START["proposal"]
+    assert trial.name == START["name"]
+    assert [record.step for record in trial.epochs] == [1, 2]
+    assert trial.metrics == {"lwlrap": 0.6, "score": 0.6}
+    assert (trial.state, trial.score, trial.reason, trial.scores) == (
+        "PRUNED",
+        0.6,
+        "step 2: too low",
+        "trials/x/scores.npz",
+    )
+    assert trial.ended is not None
+    assert trial.started <= trial.epochs[0].time <= trial.ended
+
+
+def test_a_ledger_that_is_not_there_holds_no_trials(tmp_path: Path) -> None:
+    assert read_trials(tmp_path / "trials.jsonl") == []
+    assert not heal(tmp_path / "trials.jsonl")
+
+
+def test_every_event_is_on_the_disk_when_append_returns(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "trials.jsonl")
+    for count in range(1, 4):
+        ledger.append("started", count, **START)
+        assert len(read_events(ledger.path)) == count
+    ledger.close()
+
+
+def test_a_ledger_is_appended_to_by_the_next_process(tmp_path: Path) -> None:
+    path = ledger_of_one_trial(tmp_path)
+    before = path.read_bytes()
+    ledger = Ledger(path)
+    ledger.append("started", 4, **START)
+    ledger.close()
+    assert path.read_bytes().startswith(before)
+    assert [trial.number for trial in read_trials(path)] == [3, 4]
+
+
+@given(st.integers(0, 10_000))
+def test_a_crash_at_any_byte_loses_the_last_event_at_most(tmp_path_factory: pytest.TempPathFactory, place: int) -> None:
+    path = ledger_of_one_trial(tmp_path_factory.mktemp("cut"))
+    whole = path.read_bytes()
+    cut = place % (len(whole) + 1)
+    path.write_bytes(whole[:cut])
+    lines = whole[:cut].count(b"\n")
+    assert len(read_events(path)) == lines
+    assert heal(path) == (not whole[:cut].endswith(b"\n") and cut > 0)
+    assert path.read_bytes() == whole[: whole[:cut].rfind(b"\n") + 1]
+
+
+def test_the_next_event_does_not_grow_onto_an_unfinished_line(tmp_path: Path) -> None:
+    path = ledger_of_one_trial(tmp_path)
+    with path.open("a") as file:
+        file.write('{"v":1,"event":"started","tri')
+    ledger = Ledger(path)
+    ledger.append("started", 4, **START)
+    ledger.close()
+    assert [event["trial"] for event in read_events(path)] == [3, 3, 3, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"}{",
+        b"[]",
+        b'"text"',
+        b"7",
+        b'{"v":1}',
+        b'{"v":1,"event":"epoch","trial":3}',
+        b'{"v":1,"event":"danced","trial":3,"time":0}',
+        b'{"v":1,"event":["epoch"],"trial":3,"time":0}',
+        b"\xff\xfe\x00",
+        b'{"event":"ended","trial":3}',
+    ],
+)
+def test_a_damaged_line_in_the_middle_is_refused_with_its_number(tmp_path: Path, line: bytes) -> None:
+    path = ledger_of_one_trial(tmp_path)
+    lines = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([*lines[:2], line, *lines[2:]]) + b"\n")
+    with pytest.raises(LedgerError, match=r"trials\.jsonl, line 3: not a ledger event.*Restore"):
+        read_trials(path)
+
+
+def test_a_lost_start_is_refused_with_the_line_that_misses_it(tmp_path: Path) -> None:
+    path = ledger_of_one_trial(tmp_path)
+    path.write_text("\n".join(path.read_text().splitlines()[1:]) + "\n")
+    with pytest.raises(LedgerError, match="line 1: trial 3 never started"):
+        read_trials(path)
+
+
+def test_another_version_is_refused(tmp_path: Path) -> None:
+    path = ledger_of_one_trial(tmp_path)
+    path.write_text(path.read_text().replace('"v":1', '"v":2', 1))
+    with pytest.raises(LedgerError, match="line 1: version 2, but this program reads version 1"):
+        read_trials(path)
+
+
+def test_an_epoch_that_is_told_twice_counts_once(tmp_path: Path) -> None:
+    events = read_events(ledger_of_one_trial(tmp_path))
+    once = fold(events)
+    doubled = [*events[:3], *events[1:3], *events[3:]]
+    assert fold(doubled) == once
+
+
+def test_another_attempt_keeps_the_epochs_and_forgets_the_end(tmp_path: Path) -> None:
+    path = ledger_of_one_trial(tmp_path)
+    ledger = Ledger(path)
+    ledger.append("started", 3, **{**START, "attempt": 2})
+    (trial,) = read_trials(path)
+    assert (trial.attempt, trial.state, trial.score, trial.reason, trial.ended) == (2, "RUNNING", None, "", None)
+    assert trial.step == 2
+    ledger.append("epoch", 3, **epoch(3))
+    ledger.append("ended", 3, state="COMPLETE", score=0.7)
+    ledger.close()
+    (trial,) = read_trials(path)
+    assert [record.step for record in trial.epochs] == [1, 2, 3]
+    assert (trial.state, trial.score, trial.reason) == ("COMPLETE", 0.7, "")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_null_on_file_and_nan_when_read(tmp_path: Path, value: float) -> None:
+    ledger = Ledger(tmp_path / "trials.jsonl")
+    ledger.append("started", 3, **START)
+    ledger.append("epoch", 3, **epoch(1, value))
+    ledger.close()
+    assert '"lwlrap":null' in ledger.path.read_text()
+    (trial,) = read_trials(ledger.path)
+    assert math.isnan(trial.metrics["lwlrap"])
+
+
+def test_a_fact_that_is_not_json_is_refused_and_leaves_no_line(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "trials.jsonl")
+    with pytest.raises(TypeError):
+        ledger.append("started", 3, **{**START, "config": {"x": object()}})
+    ledger.append("started", 4, **START)
+    ledger.close()
+    assert [trial.number for trial in read_trials(ledger.path)] == [4]
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+metrics = st.dictionaries(st.sampled_from(["lwlrap", "precision", "score", "train_loss"]), finite)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["started", "epoch", "ended"]), metrics), max_size=30),
+    st.text(max_size=20),
+)
+def test_the_file_says_what_the_events_say(
+    tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[int, Any, dict[str, float]]], reason: str
+) -> None:
+    ledger = Ledger(tmp_path_factory.mktemp("ledger") / "trials.jsonl")
+    written, steps, attempts = [], dict.fromkeys(range(5), 0), dict.fromkeys(range(5), 0)
+    for number, kind, told in drawn:
+        if kind == "started" or not attempts[number]:
+            attempts[number] += 1
+            written.append(ledger.append("started", number, **{**START, "attempt": attempts[number]}))
+        elif kind == "epoch":
+            steps[number] += 1
+            written.append(ledger.append("epoch", number, **{**epoch(steps[number]), "metrics": told}))
+        else:
+            written.append(ledger.append("ended", number, state="FAILED", score=told.get("score"), reason=reason))
+    ledger.close()
+    assert read_events(ledger.path) == json.loads(json.dumps(written))
+    assert read_trials(ledger.path) == fold(written)
+    for trial in read_trials(ledger.path):
+        assert [record.step for record in trial.epochs] == list(range(1, steps[trial.number] + 1))
+        assert trial.attempt == attempts[trial.number]
+
+
+def test_a_trial_without_epochs_has_no_metrics() -> None:
+    (trial,) = fold([{"event": "started", "trial": 3, "time": 1.0, **START}])
+    assert (trial.step, trial.metrics, trial.state) == (0, {}, "RUNNING")
+
+
+def test_epochs_are_facts() -> None:
+    record = EpochRecord(3, 1, 1, 1, False, {}, 0.0)
+    with pytest.raises(AttributeError):
+        record.step = 2  # type: ignore[misc]
+
+
+def test_the_ledger_needs_the_standard_library_only() -> None:
+    tree = ast.parse(Path(trials.__file__).read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in imported} <= set(sys.stdlib_module_names)
