@@ -182,8 +182,9 @@ def trial_epochs(
 
 
 def _task(workshop: Workshop, hyperparameters: Hyperparameters, request: Request) -> Task:
-    """What a stage starts from: weights of stage 1, and for stage 3 what the teachers say."""
-    results = [(parent, obtain(workshop, hyperparameters, parent)) for parent in request.after]
+    """What a stage starts from: weights of stage 1, and for stage 3 what the teachers say; 0 epochs give neither."""
+    trained = [parent for parent in request.after if parent.epochs(hyperparameters)]
+    results = [(parent, obtain(workshop, hyperparameters, parent)) for parent in trained]
     starts: list[dict[str, Tensor] | None] = []
     teachers: list[np.ndarray] = []
     for fold in request.folds:

@@ -7,12 +7,14 @@ one whole epoch stands. A damaged result, or one made by other code, versions or
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 CODE = (
     "augment",
     "batches",
+    "compute",
     "corpus",
     "labels",
     "learner",
@@ -43,8 +46,10 @@ CODE = (
     "mixup",
     "network",
     "predict",
+    "spectrogram",
     "train",
 )
+LEFT_OVER_S = 3600.0
 LIBRARIES = ("torch", "timm", "numpy", "scipy", "librosa")
 
 
@@ -68,8 +73,8 @@ class Stored:
                 stage=stage,
                 cycle=cycle,
                 epoch=facts["epoch"],
-                train_loss=facts["train_loss"],
-                metrics={name: float("nan") if v is None else v for name, v in facts["metrics"].items()},
+                train_loss=_number(facts["train_loss"]),
+                metrics={name: _number(value) for name, value in facts["metrics"].items()},
                 state=self.state,
                 outputs=self.outputs if facts["epoch"] == self.epoch else {},
             )
@@ -98,10 +103,12 @@ class Store:
         meta_path = self.folder / name / "meta.json"
         try:
             meta = json.loads(meta_path.read_text(encoding="utf-8"))
-            maker, file, digest, facts = meta["maker"], meta["file"], meta["blake2b"], meta["facts"]
+            maker, file, digest, facts = dict(meta["maker"]), str(meta["file"]), meta["blake2b"], meta["facts"]
+            if not {"stage", "cycle", "epoch", "history"} <= facts.keys():
+                raise ValueError("a fact is missing")
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             log.warning("%s: its meta.json is damaged; the stage is trained again", name)
             return None
         different = sorted(key for key in {*maker, *self.maker} if maker.get(key) != self.maker.get(key))
@@ -139,6 +146,10 @@ class Store:
         for old in folder.glob("epoch-*.safetensors"):
             if old.name != file:
                 old.unlink(missing_ok=True)
+        for left in folder.glob(".*"):  # of a writer that was killed; a living one is done in less
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > LEFT_OVER_S:
+                    left.unlink()
 
     def forget(self, name: str) -> None:
         """Remove a result."""
@@ -173,6 +184,11 @@ def _digest(path: Path) -> str:
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _number(value: float | None) -> float:
+    """The inverse of `_nulled`."""
+    return float("nan") if value is None else value
 
 
 def _nulled(value: Any) -> Any:
