@@ -31,8 +31,11 @@ class Mix:
     partner: Tensor  # (batch,) int64
 
     def at(self, site: str, x: Tensor) -> Tensor:
-        """`x` mixed with its partners if this is the site, else `x` itself. First axis: batch."""
-        if site != self.site:
+        """`x` mixed with its partners if this is the site, else `x` itself. First axis: batch.
+
+        λ = 1 gives `x` itself too: even a sum with zeros can turn the memory format and so round gradients otherwise.
+        """
+        if site != self.site or self.lam == 1.0:
             return x
         return self.lam * x + (1.0 - self.lam) * x[self.partner]
 
