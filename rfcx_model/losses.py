@@ -34,7 +34,7 @@ def masked_loss(logits: Tensor, labels: Labels, *, focal_gamma: float, positive_
     logits = logits.float()
     surprise = softplus(-logits)  # −log p
     if focal_gamma > 0:
-        surprise = surprise * torch.sigmoid(-logits).pow(focal_gamma)
+        surprise = surprise * torch.exp(-focal_gamma * softplus(logits))  # sigmoid(−z)^γ has no gradient where it is 0
     positives = (labels.positive * surprise).sum()
     if positive_weight_decay:
         positives = positives / labels.positive.sum().clamp(min=torch.finfo(positives.dtype).tiny)
