@@ -40,8 +40,7 @@ def lwlrap(truth: ArrayLike, scores: ArrayLike) -> float:
     s = np.asarray(scores, dtype=np.float64)
     if y.shape != s.shape or y.ndim != 2:
         raise ValueError(f"truth and scores must be of one shape (recording, species), but got {y.shape} and {s.shape}")
-    if np.isnan(s).any():
-        raise ValueError("a score is NaN")
+    _refuse_nan(s)
     listed = y.any(axis=1)
     y, s = y[listed], s[listed]
     if not len(y):
@@ -101,6 +100,7 @@ def grouped_auc(positive: ArrayLike, scores: ArrayLike, groups: ArrayLike, speci
         0..1, or NaN where no group holds both a TP and an FP.
     """
     y, s, g, of = np.asarray(positive, bool), np.asarray(scores, float), np.asarray(groups), np.asarray(species)
+    _refuse_nan(s)
     wins = np.zeros(int(of.max(initial=0)) + 1)
     pairs = np.zeros_like(wins)
     for group in np.unique(g):
@@ -122,12 +122,16 @@ def _average_precision(y: NDArray[np.bool_], s: Floats, weight: Floats) -> float
     return float((np.diff(true, prepend=0.0) / true[-1] * true / np.cumsum(weight)[ends]).sum())
 
 
+def _refuse_nan(scores: Floats) -> None:
+    if np.isnan(scores).any():
+        raise ValueError("a score is NaN")
+
+
 def _by_species(
     positive: ArrayLike, scores: ArrayLike, species: ArrayLike
 ) -> list[tuple[NDArray[np.bool_], NDArray[np.float64]]]:
     y, s, index = np.asarray(positive, bool), np.asarray(scores, np.float64), np.asarray(species)
-    if np.isnan(s).any():
-        raise ValueError("a score is NaN")
+    _refuse_nan(s)
     return [(y[index == one], s[index == one]) for one in np.unique(index)]
 
 
@@ -150,7 +154,7 @@ class Listed:
 
     recording: NDArray[np.int64]  # (box,)
     species: NDArray[np.int64]  # (box,)
-    template: NDArray[np.int64]  # (box,)
+    template: NDArray[np.int64]  # (box,) a template belongs to one species
     positive: NDArray[np.bool_]  # (box,)
     n_species: int
 

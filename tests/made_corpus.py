@@ -90,7 +90,7 @@ def relabelled(sounds: Sounds, boxes: Boxes, folds: Indices, species: int, h: Hy
         frames=frames,
         folds=folds,
         boxes=boxes,
-        listed=Listed(boxes.recording, boxes.species, boxes.species % 2, boxes.positive, species),
+        listed=Listed(boxes.recording, boxes.species, boxes.species, boxes.positive, species),
         windows=window_labels(
             boxes,
             np.repeat(np.arange(len(frames)), [len(s) for s in starts]),
