@@ -44,10 +44,10 @@ def streams(seed: int) -> Streams:
 def crops(
     corpus: Corpus, training: NDArray[np.bool_], stage1: Stage1, windows: Windows, order: np.random.Generator
 ) -> Iterator[WindowLabels]:
-    """One epoch of stage 1: a crop for every recording with a TP call, and for some FP recordings drawn anew.
+    """One epoch of stage 1: a crop for every TP recording (or every TP call), and for some FP recordings drawn anew.
 
-    A crop lies around a random TP call of its recording (FP recordings: an FP call), moved either way by one of
-    `jitter_frames`, or anywhere. Its positives are the TP calls in it by the rule of labels.py; all else is absent.
+    A crop lies around a random TP call of its recording, or its own call (FP recordings: an FP call), moved either way
+    by one of `jitter_frames`, or anywhere. Its positives are the TP calls in it by the rule of labels.py; all else is absent.
 
     Args:
         corpus: the data
@@ -57,6 +57,8 @@ def crops(
         order: draws everything
     """
     confirmed = _draw_boxes(corpus, training, True, order)
+    if stage1.crops_per == "call":
+        confirmed = np.flatnonzero(corpus.boxes.positive & training[corpus.boxes.recording])
     refused = _draw_boxes(corpus, training, False, order)
     refused = order.permutation(refused)[: stage1.fp_recordings]
     chosen = order.permutation(np.concatenate([confirmed, refused]))

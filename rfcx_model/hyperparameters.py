@@ -101,6 +101,7 @@ class Stage1:
     learning_rate: Positive = 1e-3
     cosine_epochs: Count = 10  # T_max of the cosine, stepped per batch
     batch_crops: Count = 64
+    crops_per: Literal["recording", "call"] = "recording"  # an epoch's crops: one a TP recording (diary), or a TP row
     crop: Literal["event", "random"] = "event"
     jitter_frames: tuple[Natural, ...] = (0, 32, 64, 128, 256)  # event crops move by one of these, either way
     fp_recordings: Natural = 30  # drawn anew each epoch, all-zero targets
