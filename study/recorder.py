@@ -92,8 +92,13 @@ class Recorder:
         self._show()
 
     def ended(self, number: int, state: EndState, reason: str = "") -> None:
-        """A trial is over. Its score is its last epoch's; `scores` names its out-of-fold scores where it saved them."""
+        """A trial is over. Its score is its last epoch's; `scores` names its out-of-fold scores where it saved them.
+
+        What is over stays as it ended, until it is started again.
+        """
         trial = self.trials[number]
+        if trial.state != "RUNNING":
+            return
         score = trial.metrics.get("score")
         path = Path("trials") / trial.name / "scores.npz"
         scores = path.as_posix() if (self._folder / path).exists() else None

@@ -1,0 +1,76 @@
+"""What the command line makes of folders and of `--set`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rfcx_model.errors import InputError
+from study.machine import cache_folder, cores, parse_settings, shared_path
+
+
+def test_this_machine_has_cores() -> None:
+    assert cores() >= 1
+
+
+def test_the_cache_stands_where_asked_else_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder(None) == tmp_path / "xdg" / "rfcx-study"
+    assert cache_folder(tmp_path / "mine") == tmp_path / "mine"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder(None) == tmp_path / ".cache" / "rfcx-study"
+    monkeypatch.chdir(tmp_path)
+    assert cache_folder(Path("here")) == tmp_path / "here"
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/studies", "gs://x", "file:///tmp/x", "hdfs://host/x"])
+def test_a_storage_address_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match=r"a path that all nodes mount must be given, not a storage address\. Mount"):
+        shared_path(address)
+
+
+def test_a_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shared_path("studies") == tmp_path / "studies"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("stage1.epochs=20", 20),
+        ("stage1.learning_rate=1e-4", 1e-4),
+        ("stage3.positive_weight_decay=true", True),
+        ("stage1.jitter_frames=[0, 8]", [0, 8]),
+        ("network.backbone=resnet18", "resnet18"),
+        ('network.backbone="resnet18"', "resnet18"),
+        ("network.pretrained=/a b/c=d.safetensors", "/a b/c=d.safetensors"),
+        ("network.pretrained=none", "none"),
+        ("network.backbone=", ""),
+    ],
+)
+def test_settings_are_read_as_toml_where_that_is_possible(setting: str, value: Any) -> None:
+    (read,) = parse_settings([setting]).values()
+    assert read == value
+    assert type(read) is type(value)
+
+
+def test_the_last_of_two_settings_counts() -> None:
+    assert parse_settings(["a=1", " a =2"]) == {"a": 2}
+
+
+def test_a_setting_without_a_value_is_refused() -> None:
+    with pytest.raises(InputError, match=r"--set stage1.epochs: KNOB=VALUE must be given"):
+        parse_settings(["stage1.epochs"])
+
+
+@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans())
+def test_numbers_and_truth_values_come_back(value: Any) -> None:
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    assert parse_settings([f"x={text}"]) == {"x": value}
