@@ -163,7 +163,7 @@ def _present(odds: NDArray[np.float64], wanted: float, rng: np.random.Generator)
 
 def _give_rare_species_a_chance(present: NDArray[np.bool_], odds: NDArray[np.float64]) -> None:
     """The competition's recordings were picked so that experts could confirm some calls of each species."""
-    least = max(3, round(0.04 * len(present)))
+    least = max(round(0.04 * len(present)), min(7, len(present) // 4))
     for species_id in range(present.shape[1]):
         missing = least - int(present[:, species_id].sum())
         room = np.where(present[:, species_id] | (present.sum(axis=1) >= MOST_SPECIES), -np.inf, odds[:, species_id])

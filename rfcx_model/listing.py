@@ -22,7 +22,7 @@ from rfcx_model.species_facts import TEMPLATES, within
 from rfcx_model.template_matching import Hit
 
 THRESHOLD: Final = 0.2
-"""Least normalised cross-correlation of a hit. Assumption: gives several FP rows a TP row, as the competition has."""
+"""Least normalised cross-correlation of a hit of 1 s. Assumption: gives several FP rows a TP row, as the real one."""
 
 HITS_PER_TEMPLATE: Final = 1
 """In one recording; the competition has 1.07 TP rows a recording and 1.97 FP rows over all its templates."""

@@ -92,14 +92,18 @@ def scores(spec: Spectrogram, template: Template) -> Floats:
 
 
 def match(spec: Spectrogram, templates: list[Template], threshold: float, most: int) -> list[Hit]:
-    """Per template the `most` best hits above the threshold that do not overlap each other by half or more."""
+    """Per template the `most` best hits above its threshold that do not overlap each other by half or more.
+
+    The threshold is that of templates of up to 1 s; longer ones need less, since chance correlates a large patch less.
+    """
     hits = []
     for template in templates:
         score = scores(spec, template)
+        least = threshold * min(1.0, template.duration_s**-0.3)
         half = max(1, template.patch.shape[1] // 2)
         for _ in range(most):
             best = int(score.argmax())
-            if score[best] < threshold:
+            if score[best] < least:
                 break
             hits.append(Hit(template.number, best * spec.frame_s, template.duration_s, float(score[best])))
             score[max(0, best - half) : best + half + 1] = -np.inf
