@@ -47,7 +47,8 @@ def crops(
     """One epoch of stage 1: a crop for every TP recording (or every TP call), and for some FP recordings drawn anew.
 
     A crop lies around a random TP call of its recording, or its own call (FP recordings: an FP call), moved either way
-    by one of `jitter_frames`, or anywhere. Its positives are the TP calls in it by the rule of labels.py; all else is absent.
+    by one of `jitter_frames`, or anywhere. Its positives are the TP calls in it by the rule of labels.py, and all else
+    is absent.
 
     Args:
         corpus: the data
@@ -108,7 +109,7 @@ def _crop_starts(
 ) -> Indices:
     """Starts (crop,) in frames; inside the recording where it is long enough, else 0."""
     room = np.maximum(corpus.frames[corpus.boxes.recording[chosen]] - window_frames, 0)
-    jitter = order.choice(np.array(stage1.jitter_frames), len(chosen)) * order.choice([-1, 1], len(chosen))
+    jitter = order.choice(np.array(stage1.jitter_frames or (0,)), len(chosen)) * order.choice([-1, 1], len(chosen))
     anywhere = np.floor(order.random(len(chosen)) * (room + 1)).astype(np.int64)
     if stage1.crop == "random":
         return np.asarray(anywhere)

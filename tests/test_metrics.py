@@ -34,7 +34,7 @@ def boxes(seed: int, count: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarra
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_lwlrap_equals_scikit_learn_weighted_by_positives_on_a_thousand_cases_with_ties(dtype: type) -> None:
     generator = np.random.default_rng(0)
-    for case in range(500):
+    for case in range(1000):
         shape = generator.integers(1, 12), generator.integers(2, 25)
         truth = generator.random(shape) < generator.choice([0.05, 0.2, 0.6])
         scores = generator.random(shape)
