@@ -144,7 +144,7 @@ def run(study: Study, order: Order, display: Display) -> Path:
             setting.folds(trial_seed(study.search.seed, replicate))  # refuses what cannot be split
         tested = _build_networks.options(num_cpus=slots.cpus).remote(networks(study), len(recordings.species))
         _spectrograms(recordings, study, order, display)
-        ray.get(tested)
+        _answer(tested, study, display)
         write_study(study, setting, folder, order)
         job = Job(study, setting, folder, Desk.remote())  # type: ignore[attr-defined]
         cost = study_cost(study, setting, order.trials)
@@ -321,6 +321,18 @@ def _build_networks(networks: Sequence[Network], n_species: int) -> None:
     """Find out, before anything is trained, whether every network can be built and has its sites."""
     for one in networks:
         network.build(one, n_species, seed=0)
+
+
+def _answer(tested: Any, study: Study, display: Display) -> None:
+    """Wait for `_build_networks`; what a user can mend is raised as it was worded there, without Ray's traceback."""
+    if any(one.pretrained == "hub" for one in networks(study)) and not ray.wait([tested], timeout=1.0)[0]:
+        display.say("the backbone's pretrained weights are looked for in the cache and on the Hugging Face hub")
+    try:
+        ray.get(tested)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, InputError):
+            raise error.cause from None
+        raise
 
 
 def _spectrograms(recordings: Recordings, study: Study, order: Order, display: Display) -> None:
