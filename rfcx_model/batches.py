@@ -73,8 +73,8 @@ def crops(
         n_species=corpus.n_species,
     )
     absent = WindowLabels(labels.recording, labels.start, labels.positive, 1.0 - labels.positive)
-    for first in range(0, len(chosen), stage1.batch_crops):
-        yield _take(absent, np.arange(first, min(first + stage1.batch_crops, len(chosen))))
+    for part in _parts(len(chosen), stage1.batch_crops):
+        yield _take(absent, np.arange(len(chosen))[part])
 
 
 def recordings(
@@ -84,10 +84,17 @@ def recordings(
     shuffled = order.permutation(np.flatnonzero(training))
     first = np.searchsorted(labels.recording, shuffled, "left")  # the grid lists windows by recording
     last = np.searchsorted(labels.recording, shuffled, "right")
-    for begin in range(0, len(shuffled), batch_recordings):
-        part = slice(begin, begin + batch_recordings)
+    for part in _parts(len(shuffled), batch_recordings):
         windows = [np.arange(a, b) for a, b in zip(first[part], last[part], strict=True)]
         yield _take(labels, np.concatenate(windows))
+
+
+def _parts(count: int, size: int) -> list[slice]:
+    """Batches of `size`; a single one left over joins the last batch, as some norms (ResNeSt's) cannot train on one."""
+    starts = list(range(0, count, size))
+    if len(starts) > 1 and count - starts[-1] == 1:
+        starts.pop()
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], count], strict=True)]
 
 
 def _take(labels: WindowLabels, chosen: Indices) -> WindowLabels:
