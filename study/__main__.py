@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
+UNWRITABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Data = Annotated[Path, typer.Option("--data", help="A folder in the competition's layout.")]
 Cache = Annotated[
@@ -314,6 +317,11 @@ def _refusal(error: Exception) -> int:
     if type(error).__name__ == "RunError":
         typer.echo(f"rfcx-study: {error}", err=True)
         return 1
+    if isinstance(error, OSError) and error.errno in {*UNWRITABLE, *FULL}:
+        typer.echo(
+            f"rfcx-study: {error.filename or 'the disk'}: {error.strerror}. Make room or give another path.", err=True
+        )
+        return 1 if error.errno in FULL else 2
     raise error
 
 
