@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from study.trainable import Desk, Job, StageOrder, train_stage, trial, trial_nam
 from study.trials import EndState, read_trials
 
 LOCAL_STORE_BYTES = 200 * 1024**2  # Ray carries boxes and configs; spectrograms are memory-mapped files
+KNOCK_S = 10.0
 RETRIES = 1  # of a trial that failed; it goes on from its last epoch
 
 
@@ -69,8 +71,9 @@ def session(address: str | None) -> Iterator[None]:
     """
     if address is not None:
         try:
+            _knock(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, ray.exceptions.RayError) as error:
+        except (OSError, ValueError, ray.exceptions.RayError) as error:
             raise InputError(
                 f"--address {address}: no Ray cluster answers ({_first_line(error)}). "
                 "Start one with `ray start --head`, or leave --address out to use this machine alone."
@@ -96,6 +99,13 @@ def session(address: str | None) -> Iterator[None]:
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens: Ray itself would ask again for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
 
 
 def share(cpus: float | None, gpus: float | None, concurrent: int | None) -> Share:
