@@ -33,6 +33,7 @@ SMALL: dict[str, Any] = {
     "stage3.epochs": 2,
     "stage3.batch_recordings": 2,
     "stage3.teachers": 2,
+    "stage3.pseudo_threshold": 0.5,
     "ruler.window_s": 64 / FRAMES_PER_S,
     "ruler.hop_s": 32 / FRAMES_PER_S,
     "ruler.min_box_s": 0.32,
@@ -48,7 +49,7 @@ def knobs(**changed: Any) -> Hyperparameters:
 class Size:
     """How large, and drawn from which seed."""
 
-    recordings: int = 6
+    recordings: int = 10
     frames: int = 150
     mels: int = 16
     species: int = 3

@@ -88,22 +88,23 @@ def test_box_scores_equal_a_plain_loop(data: st.DataObject, least: float, seed: 
     boxes = Boxes(recording, species, start + 0.5, start + 0.5 + duration, np.ones(len(rows), bool))
     windows = ruler_grid(lengths, np.arange(3), H.ruler, FRAMES_PER_S)
     said = np.random.default_rng(seed).random((len(windows.start), 2, 2)).astype(np.float32)
-    for k, first in enumerate(windows.start):
+    for k, first in enumerate(windows.start.tolist()):
         for cell in range(2):
             if first + 32 * cell >= lengths[windows.recording[k]]:
                 said[k, :, cell] = -1.0
     scores = box_scores(said, windows, boxes, least)
-    for box, (of, which, begin, frames) in enumerate(rows):
-        low, high = begin + 0.5, begin + 0.5 + frames
+    for box, (of, which, begin, length) in enumerate(rows):
+        low, high = begin + 0.5, begin + 0.5 + length
         if high - low < least:
             low, high = (low + high - least) / 2, (low + high + least) / 2
         expected = -1.0
         for frame in range(1000):  # frame f lasts from f to f + 1
             if frame + 1 <= low or frame >= high:
                 continue
-            for k in np.flatnonzero(windows.recording == of):
-                if 0 <= frame - windows.start[k] < 64:
-                    expected = max(expected, float(said[k, which, (frame - windows.start[k]) // 32]))
+            for window in np.flatnonzero(windows.recording == of):
+                place = frame - windows.start[window]
+                if 0 <= place < 64:
+                    expected = max(expected, float(said[window, which, place // 32]))
         assert scores[box] == pytest.approx(expected)
 
 
