@@ -94,7 +94,7 @@ def world_of(forest: Forest) -> World:
     ]
     train = [sites[index] for index in rng.integers(0, train_sites, forest.train_recordings)]
     test = [sites[index] for index in rng.integers(train_sites, forest.sites, forest.test_recordings)]
-    others = 1.0 + 4.0 * forest.difficulty
+    others = 1.5 + 6.0 * forest.difficulty
     visits = draw_visits(community, train, others, rng) + draw_visits(community, test, others, rng)
     return World(community, tuple(visits), _recording_ids(total, rng))
 

@@ -130,10 +130,10 @@ def draw_individual(voice: Voice, name: str, rng: np.random.Generator) -> Indivi
     """An animal of this voice."""
     return Individual(
         name=name,
-        pitch=float(rng.normal(0.0, 0.06)),
+        pitch=float(rng.normal(0.0, 0.10)),
         tempo=float(np.exp(rng.normal(0.0, 0.09))),
         overtone_db=float(rng.normal(0.0, 4.0)),
-        tilt_db=float(rng.normal(0.0, 3.0)),
+        tilt_db=float(rng.normal(0.0, 4.0)),
         rate=float(np.exp(rng.normal(0.0, 0.07))),
         taste=tuple(map(float, rng.gamma(3.0, size=len(voice.call_types)))),
     )
@@ -185,8 +185,8 @@ def _draw_syllable(kind: Kind, slot: Slot, rng: np.random.Generator) -> Syllable
         kind=kind,
         length_s=length_s,
         gap_s=float(np.exp(rng.uniform(np.log(0.03), np.log(0.3)))),
-        centre=float(rng.uniform(0.4, 0.6)),
-        span=float(rng.uniform(0.45, 0.9)) * (1 if rng.random() < 0.5 else -1),
+        centre=float(rng.uniform(0.45, 0.55)),
+        span=float(rng.uniform(0.6, 0.9)) * (1 if rng.random() < 0.5 else -1),
         curve=float(np.exp(rng.uniform(np.log(0.5), np.log(2.0)))),
         rate_hz=float(np.exp(rng.uniform(np.log(4.0), np.log(22.0)))),
         depth=float(rng.uniform(0.3, 0.95)),
@@ -224,7 +224,7 @@ def _curves(
     phrase = _phrase(voice.syllables, call_type)
     dropped = rng.random(len(phrase)) < 0.06
     dropped[rng.integers(len(phrase))] = False
-    shift = individual.pitch + rng.normal(0.0, 0.02)
+    shift = individual.pitch + rng.normal(0.0, 0.03)
     for number, (onset_s, length_s, syllable) in enumerate(phrase):
         late_s = abs(rng.normal(0.0, 0.004))
         first = int((onset_s * tempo + late_s) * CONTROL_HZ)

@@ -25,8 +25,7 @@ def verdict(facts: Facts) -> list[str]:
         lines.append(
             f"A search ends with a table, not with evidence: the best of {count} noisy scores is an optimistic one, "
             "and so are differences between arms that were tuned unequally. "
-            "`rfcx-study confirm` trains the candidates again on fresh partitions and seeds, "
-            "and `rfcx-study compare` says whether they can be told apart."
+            "Evidence needs the candidates trained again on fresh partitions and seeds, beside the baseline."
         )
     return lines
 

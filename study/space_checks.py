@@ -71,7 +71,7 @@ def check_search(where: str, study: Study, trials_given: bool) -> Study:
         if search.replicates > 1:
             raise InputError(
                 f"{where}: [search] replicates={search.replicates} needs sampler = 'grid'; "
-                "`confirm` repeats the best of another search."
+                "a search proposes each setting once."
             )
         return study
     for knob in study.knobs:

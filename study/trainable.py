@@ -19,6 +19,7 @@ from rfcx_model.train import Epoch
 from study import objective, stages
 from study.setting import Setting, trial_seed, workshop
 from study.space import Study, differs
+from study.trials import read_trials
 
 SCORES = "scores.npz"
 
@@ -128,13 +129,24 @@ def trial(config: dict[str, Any], job: Job) -> None:
                 "planned": planned,
                 "reused": reused,
                 "metrics": metrics,
-                "score": objective.score(job.study.objective, metrics),
+                "score": objective.score(job.study.objective, metrics, _floor(job, config["trial"], step, metrics)),
             }
         )
         begun = time.monotonic()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _floor(job: Job, number: int, step: int, metrics: Mapping[str, float]) -> float | None:
+    """The floor of the rule "floor": as the space says, else under what the baseline has reached by this step."""
+    if job.study.objective.rule != "floor":
+        return None
+    baselines = [one for one in read_trials(job.folder / "trials.jsonl") if one.origin == "baseline"]
+    known = {epoch.step: epoch.metrics["lwlrap"] for one in baselines for epoch in one.epochs}
+    if any(one.number == number for one in baselines):
+        known[step] = metrics["lwlrap"]
+    return objective.floor_at(job.study.objective, known, step)
 
 
 def trial_name(study: Study, config: Mapping[str, Any]) -> str:
