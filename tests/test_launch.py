@@ -1,0 +1,262 @@
+"""Whole studies with Ray, as a user runs them: carried on after any end, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tiny import write_folder
+
+from study.trials import Trial, read_trials
+
+ROOT = Path(__file__).parent.parent
+PATIENCE_S = 150.0
+LISTEN = "0A"
+LITTLE = """
+[scientific]
+"stage3.mixup_site" = { choices = ["none", "input"] }
+[nuisance]
+"stage3.focal_gamma" = { low = 0.0, high = 4.0 }
+[fixed]
+"network.backbone" = "test_resnet"
+"network.pretrained" = "none"
+"frontend.sample_rate_hz" = 8000
+"frontend.f_max_hz" = 4000.0
+"frontend.n_fft" = 256
+"frontend.hop_length" = 128
+"frontend.n_mels" = 32
+"windows.window_frames" = 64
+"windows.overlap_frames" = 8
+"augment.time_mask_frames" = 4
+"augment.mel_mask_mels" = 4
+"stage1.epochs" = 1
+"stage1.fp_recordings" = 2
+"stage1.jitter_frames" = [0, 8]
+"stage2.epochs" = 1
+"stage3.epochs" = EPOCHS
+"stage3.teachers" = 1
+"ruler.window_s" = 1.024
+"ruler.hop_s" = 1.024
+[baseline]
+"stage3.mixup_site" = "input"
+[search]
+sampler = "random"
+scheduler = "none"
+folds = 2
+seed = 0
+[budget]
+trials = 3
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A user's folder, and the temporary folder that Ray is given."""
+
+    folder: Path
+    temporary: Path
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """`rfcx-study run`, in a process group of its own."""
+        environment = {**os.environ, "TMPDIR": str(self.temporary), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            [sys.executable, "-m", "study", "run", "little.toml", "--data", "data", "--cache", "cache", *words],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        """Run to the end: exit code, stdout, stderr."""
+        process = self.start(*words)
+        try:
+            out, err = process.communicate(timeout=PATIENCE_S)
+        finally:
+            sweep(process)
+        return process.returncode, out, err
+
+    @property
+    def study(self) -> Path:
+        (found,) = (self.folder / "studies").glob("little-*")
+        assert re.fullmatch(r"little-[0-9a-f]{8}", found.name)
+        return found
+
+    @property
+    def ledger(self) -> Path:
+        return self.study / "trials.jsonl"
+
+    def trials(self) -> list[Trial]:
+        return read_trials(self.ledger)
+
+    def processes(self) -> list[int]:
+        """Living processes that were started with this place's temporary folder."""
+        mark = f"TMPDIR={self.temporary}".encode()
+        return [number for number in all_processes() if mark in told(number, "environ").split(b"\0")]
+
+    def left_behind(self) -> tuple[list[str], list[Path]]:
+        """Command lines of processes that outlive the run by 40 seconds, and temporary folders."""
+        until = time.monotonic() + 40.0
+        while self.processes() and time.monotonic() < until:
+            time.sleep(0.1)
+        lines = [told(number, "cmdline").replace(b"\0", b" ").decode()[:120] for number in self.processes()]
+        return lines, list(self.temporary.glob("rfcx-*"))
+
+
+def all_processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def told(number: int, what: str) -> bytes:
+    try:
+        return (Path("/proc") / str(number) / what).read_bytes()
+    except OSError:
+        return b""
+
+
+def sweep(process: subprocess.Popen[str]) -> None:
+    """No test may leave its run behind."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("processes are counted in /proc, which is not here")
+    write_folder(tmp_path / "data")
+    made = Place(tmp_path, Path("/tmp") / f"t{os.getpid()}")
+    made.temporary.mkdir()  # short: Ray's sockets stand below it
+    (tmp_path / "little.toml").write_text(LITTLE.replace("EPOCHS", "2"))
+    yield made
+    for number in made.processes():
+        os.kill(number, signal.SIGKILL)
+    subprocess.run(["rm", "-r", str(made.temporary)], check=True)
+
+
+@pytest.mark.slow
+def test_a_study_ends_and_is_carried_on_only_for_more_trials(place: Place) -> None:
+    code, out, err = place.run()
+    assert code == 0, err
+    trials = place.trials()
+    assert [(trial.number, trial.state, trial.step) for trial in trials] == [(n, "COMPLETE", 2) for n in range(3)]
+    assert [trial.origin for trial in trials] == ["baseline", "search", "search"]
+    assert trials[0].config["stage3.mixup_site"] == "input"
+    assert not any(epoch.reused for trial in trials for epoch in trial.epochs)
+    assert (place.study / "report.html").stat().st_size > 10_000
+    assert str(place.study) in out
+    for trial in trials:
+        folder = place.study / "trials" / trial.name
+        assert list(folder.glob("events.out.tfevents.*"))
+        assert trial.scores == f"trials/{trial.name}/scores.npz"
+        assert (place.study / trial.scores).exists()
+    assert place.left_behind() == ([], [])
+
+    ledger = place.ledger.read_bytes()
+    stages = {path: path.stat().st_mtime_ns for path in (place.study / "stages").rglob("*")}
+    code, _, err = place.run()
+    assert code == 0, err
+    assert place.ledger.read_bytes() == ledger
+    assert {path: path.stat().st_mtime_ns for path in (place.study / "stages").rglob("*")} == stages
+
+    code, _, err = place.run("--trials", "5")
+    assert code == 0, err
+    assert place.ledger.read_bytes().startswith(ledger)
+    assert [(trial.number, trial.state) for trial in place.trials()] == [(n, "COMPLETE") for n in range(5)]
+    assert place.left_behind() == ([], [])
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_killed_loses_and_doubles_no_epoch(place: Place) -> None:
+    (place.folder / "little.toml").write_text(LITTLE.replace("EPOCHS", "40"))
+    process = place.start()
+
+    def some_epochs() -> bool:
+        found = list((place.folder / "studies").glob("little-*/trials.jsonl"))
+        return bool(found) and found[0].read_bytes().count(b'"event":"epoch"') >= 6
+
+    try:
+        wait_until(some_epochs, process)
+        process.kill()
+        process.communicate()
+    finally:
+        sweep(process)
+    before = place.ledger.read_bytes()
+    known = {trial.number: trial for trial in place.trials()}
+    assert any(trial.state == "RUNNING" for trial in known.values())
+    assert place.left_behind()[0] == []
+    code, _, err = place.run()
+    assert code == 0, err
+    assert place.ledger.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
+    trials = place.trials()
+    assert [(trial.number, trial.state) for trial in trials] == [(n, "COMPLETE") for n in range(3)]
+    for trial in trials:
+        assert [epoch.step for epoch in trial.epochs] == list(range(1, 41))
+        if trial.number in known:
+            assert trial.epochs[: known[trial.number].step] == known[trial.number].epochs
+            assert trial.config == known[trial.number].config
+    lines = place.ledger.read_text().splitlines()
+    assert sum('"event":"epoch"' in line for line in lines) == 3 * 40
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_says_how_to_go_on_and_leaves_nothing_running(place: Place) -> None:
+    (place.folder / "little.toml").write_text(LITTLE.replace("EPOCHS", "400"))
+    process = place.start()
+    listening: set[str] = set()
+
+    def first_epoch() -> bool:
+        listening.update(addresses(place.processes()))
+        found = list((place.folder / "studies").glob("little-*/trials.jsonl"))
+        return bool(found) and b'"event":"epoch"' in found[0].read_bytes()
+
+    try:
+        wait_until(first_epoch, process)
+        os.kill(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60.0)
+    finally:
+        sweep(process)
+    assert process.returncode == 130, err
+    assert "the same command carries on from the last finished epoch" in err
+    assert "Traceback" not in err
+    assert place.left_behind() == ([], [])
+    assert {trial.state for trial in place.trials()} == {"RUNNING"}
+    assert listening, "Ray listens somewhere"
+    assert listening <= {"0100007F", "0" * 24 + "01000000", "0" * 16 + "FFFF00000100007F"}
+
+
+def addresses(processes: list[int]) -> set[str]:
+    """Addresses, in the kernel's hexadecimal, on which these processes accept TCP connections."""
+    sockets = set()
+    for number in processes:
+        try:
+            for link in (Path("/proc") / str(number) / "fd").iterdir():
+                sockets |= set(re.findall(r"socket:\[(\d+)\]", str(link.readlink())))
+        except OSError:
+            continue
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in (Path("/proc/net") / table).read_text().splitlines()[1:]:
+            cells = line.split()
+            if cells[3] == LISTEN and cells[9] in sockets:
+                found.add(cells[1].partition(":")[0])
+    return found
