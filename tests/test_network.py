@@ -130,13 +130,13 @@ def test_a_copied_network_mixes_by_its_own_draw() -> None:
         assert not torch.equal(copied.features(x, Mix("stage3", 0.3, PARTNER)), net.features(x))
 
 
-def test_a_network_that_fails_midway_does_not_mix_the_next_batch() -> None:
+def test_a_network_that_fails_midway_leaves_no_mix_behind() -> None:
     net = build(small(), 3, seed=1).eval()
     with pytest.raises(IndexError):
         net.features(torch.randn(2, 1, 64, 32), Mix("stage3", 0.3, torch.tensor([7, 0])))
     x = torch.randn(3, 1, 64, 32)
     with torch.no_grad():
-        assert torch.equal(net.features(x), build(small(), 3, seed=1).eval().features(x))
+        assert torch.equal(net.backbone(x)[-1], build(small(), 3, seed=1).eval().backbone(x)[-1])
 
 
 @settings(max_examples=25, deadline=None)
@@ -158,7 +158,7 @@ def test_the_head_equals_a_plain_loop(cells: int, seed: int) -> None:
             torch.testing.assert_close(logits.clipwise[b, c], (xa * e / e.sum()).sum(), rtol=1e-4, atol=1e-5)
 
 
-HEAD = build(Network(backbone="test_resnet", pretrained="none"), 3, seed=4).eval()
+HEAD = build(Network(backbone="mobilenetv2_100", pretrained="none"), 3, seed=4).eval()  # its last stage goes below 0
 
 
 def test_mean_pooling_is_the_mean_of_the_cells() -> None:
