@@ -18,7 +18,6 @@ from rfcx_model.hyperparameters import READS, Hyperparameters, StageName, build,
 from rfcx_model.recordings import Recordings, load
 from rfcx_model.train import Epoch
 from study.setting import Alone, Setting, trial_seed, workshop
-from study.space import load as load_space
 from study.stages import Partition, Request, Workshop, cost, earlier, epochs, obtain, own, trial_epochs, trial_request
 
 STAGES: tuple[StageName, ...] = ("stage1", "stage2", "stage3")
@@ -169,10 +168,10 @@ def test_without_pseudo_labels_no_teacher_is_asked_for() -> None:
     assert {one.stage for one in earlier(request)} == {"stage1"}
 
 
-def test_the_mission_costs_what_it_costs_by_hand() -> None:
-    study = load_space(Path(__file__).parent.parent / "search_spaces" / "mixup.toml")
-    hyperparameters = study.hyperparameters(study.baseline)
-    one = cost(hyperparameters, trial_request(hyperparameters, (0, 1, 2, 3, 4), 0, study.first_stage))
+def test_the_diarys_recipe_costs_what_it_costs_by_hand() -> None:
+    """50 trials on 5 folds with the diary's 50, 5 and 5 epochs and 5 teachers."""
+    hyperparameters = build({"stage1.epochs": 50, "stage2.epochs": 5, "stage3.epochs": 5, "stage3.teachers": 5})
+    one = cost(hyperparameters, trial_request(hyperparameters, (0, 1, 2, 3, 4), 0, "stage3"))
     stage1, teachers, stage3, everything = 5 * 50, 5 * 5 * 5, 5 * 5, 5 * (50 + 5 + 5)
     assert (stage1, teachers) == (250, 125)
     assert (one.shared, one.trials, one.unshared) == (stage1 + teachers, stage3, everything)
