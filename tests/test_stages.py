@@ -51,6 +51,7 @@ OTHER = {
     "network.pretrained": "none",
     "network.pooling": "mean",
     "stage1.crop": "random",
+    "stage1.crops_per": "call",
     "stage1.jitter_frames": [0],
     "stage1.mixup_site": "stage4",
     "stage2.mixup_site": "stage4",
