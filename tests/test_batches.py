@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_corpus import Size, knobs, make_corpus
 
@@ -130,6 +130,7 @@ def test_a_single_crop_or_recording_left_over_joins_the_last_batch(batch: int, s
     assert [len(set(part.recording)) for part in whole] == sizes
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**16), batch=st.integers(1, 10))
 def test_an_epoch_of_recordings_holds_every_training_window_once_and_recordings_whole(seed: int, batch: int) -> None:
     parts = list(recordings(CORPUS.windows, TRAINING, batch, np.random.default_rng(seed)))
@@ -163,6 +164,7 @@ def test_streams_of_one_seed_draw_alike_and_each_use_has_its_own() -> None:
     assert not torch.equal(draws["mix"], draws["dropout"])
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**63 - 1), word=st.text(max_size=5), number=st.integers(-1, 100))
 def test_derived_seeds_fit_generators_and_tell_uses_apart(seed: int, word: str, number: int) -> None:
     one = derive(seed, word, number)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -68,6 +68,7 @@ values: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+@settings(deadline=None)
 @given(chosen=st.fixed_dictionaries({}, optional=values))
 def test_knobs_survive_the_way_through_json(chosen: dict[str, Any]) -> None:
     built = build(chosen)
@@ -123,6 +124,7 @@ def test_every_group_is_read_by_some_stage_and_none_twice() -> None:
     assert set(UNSEARCHABLE) <= set(groups)
 
 
+@settings(deadline=None)
 @given(chosen=st.fixed_dictionaries({}, optional=values))
 def test_a_stage_s_groups_change_only_with_its_own_knobs(chosen: dict[str, Any]) -> None:
     built, default = build(chosen), Hyperparameters()

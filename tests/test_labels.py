@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rfcx_model.labels import Boxes, WindowLabels, grid, overlaps, pseudo_positives, window_labels, with_pseudo
@@ -27,6 +27,7 @@ def test_a_minute_is_eight_windows_and_fourteen_with_half_steps() -> None:
     assert grid(3751, 512, 256)[-1] == 13 * 256
 
 
+@settings(deadline=None)
 @given(n_frames=st.integers(1, 5000), window=st.integers(32, 600), share=st.floats(0.1, 1.0))
 def test_a_grid_covers_every_frame_with_no_window_too_many(n_frames: int, window: int, share: float) -> None:
     step = max(1, int(share * window))
@@ -58,6 +59,7 @@ def test_the_overlap_is_the_share_of_the_shorter_of_both(start: float, end: floa
     assert overlaps(np.array([start]), np.array([end]), np.array([0]), 100)[0] == pytest.approx(share)
 
 
+@settings(deadline=None)
 @given(
     data=st.data(),
     share=st.sampled_from([0.1, 0.5, 1.0]),
@@ -112,6 +114,7 @@ def test_three_votes_of_five_make_a_label_and_a_probability_at_the_threshold_doe
     assert pseudo_positives(said, threshold=0.5, votes=0.6).tolist() == [[True, False, False, True]]
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**16), teachers=st.integers(1, 6), votes=st.floats(0.05, 1.0), threshold=st.floats(0, 1))
 def test_votes_equal_a_plain_count_in_which_nan_never_speaks(
     seed: int, teachers: int, votes: float, threshold: float

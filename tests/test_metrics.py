@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, label_ranking_average_precision_score
 
@@ -55,12 +55,14 @@ def test_lwlrap_by_hand() -> None:
     assert lwlrap([[0, 1], [1, 1]], [[0.9, 0.1], [0.2, 0.3]]) == pytest.approx((1 / 2 + 1 + 1) / 3)
 
 
+@settings(deadline=None)
 @given(positives=st.integers(1, 9), species=st.integers(1, 9))
 def test_lwlrap_of_a_constant_predictor_is_the_share_of_positives(positives: int, species: int) -> None:
     truth = np.arange(species) < positives
     assert lwlrap(truth[None], np.full((1, species), 0.3)) == pytest.approx(truth.mean())
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**16), data=st.data())
 def test_lwlrap_does_not_change_when_species_or_recordings_are_permuted(seed: int, data: st.DataObject) -> None:
     generator = np.random.default_rng(seed)
@@ -70,6 +72,7 @@ def test_lwlrap_does_not_change_when_species_or_recordings_are_permuted(seed: in
     assert lwlrap(truth[rows][:, species], scores[rows][:, species]) == pytest.approx(lwlrap(truth, scores), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**16), power=st.floats(0.2, 5.0))
 def test_only_the_order_of_scores_within_a_recording_counts(seed: int, power: float) -> None:
     generator = np.random.default_rng(seed)
@@ -116,6 +119,7 @@ def test_precision_of_constant_predictors_is_one_half_when_all_are_called_and_ze
     assert balanced_precision(truth, np.full(60, 0.1), species) == (0.0, 0.0)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**16))
 def test_balanced_average_precision_equals_scikit_learn_with_balancing_weights(seed: int) -> None:
     truth, scores, species, _ = boxes(seed)
@@ -128,6 +132,7 @@ def test_balanced_average_precision_equals_scikit_learn_with_balancing_weights(s
     assert balanced_average_precision(truth, scores, species) == pytest.approx(np.mean(values), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**16))
 def test_grouped_auc_equals_a_double_loop(seed: int) -> None:
     truth, scores, species, groups = boxes(seed)
@@ -143,6 +148,7 @@ def test_grouped_auc_equals_a_double_loop(seed: int) -> None:
     assert grouped_auc(truth, scores, groups, species) == pytest.approx(expected, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**16), power=st.floats(0.2, 5.0))
 def test_the_level_of_the_scores_moves_precision_only(seed: int, power: float) -> None:
     truth, scores, species, groups = boxes(seed)

@@ -89,6 +89,7 @@ def cell(rule: LabelRule, lam: float, mine: tuple[float, float], other: tuple[fl
     return lam * p_a + (1 - lam) * p_b, n_a
 
 
+@settings(deadline=None)
 @given(rule=st.sampled_from(get_args(LabelRule)), lam=st.floats(0, 1), seed=st.integers(0, 2**16), data=st.data())
 def test_label_rules_equal_a_plain_loop(rule: LabelRule, lam: float, seed: int, data: st.DataObject) -> None:
     known = labels(seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_corpus import CPU, FRAMES_PER_S, Size, knobs, make_corpus
 
@@ -35,6 +35,7 @@ def net() -> RFCXNet:
     return build_network(H.network, 3, seed=1).eval()
 
 
+@settings(deadline=None)
 @given(seconds=st.lists(st.floats(1.0, 600.0), min_size=1, max_size=4))
 def test_the_ruler_s_windows_cover_recordings_of_any_length(seconds: list[float]) -> None:
     frames = np.array([1 + round(s * FRAMES_PER_S) for s in seconds])
@@ -79,6 +80,7 @@ def test_the_recording_s_score_is_its_loudest_cell_and_a_recording_without_windo
     assert (scores[1] == -1).all()
 
 
+@settings(deadline=None)
 @given(data=st.data(), least=st.sampled_from([0.0, 20.0, 62.5, 200.0]), seed=st.integers(0, 2**16))
 def test_box_scores_equal_a_plain_loop(data: st.DataObject, least: float, seed: int) -> None:
     lengths = np.array([70, 150, 20])
@@ -191,6 +193,7 @@ def test_boxes_of_a_folder_stand_in_frames_and_label_their_windows(heard: Heard)
     assert (truth == np.eye(3, dtype=bool)[np.arange(12) % 3]).all()
 
 
+@settings(deadline=None)
 @given(start=st.integers(-100, 250), length=st.integers(1, 120), recording=st.integers(0, 3))
 def test_windows_hang_over_both_ends_into_zeros(start: int, length: int, recording: int) -> None:
     x = CORPUS.sounds.inputs(torch.tensor([recording]), torch.tensor([start]), length)
