@@ -84,10 +84,11 @@ def test_the_recording_s_score_is_its_loudest_cell_and_a_recording_without_windo
 @given(data=st.data(), least=st.sampled_from([0.0, 20.0, 62.5, 200.0]), seed=st.integers(0, 2**16))
 def test_box_scores_equal_a_plain_loop(data: st.DataObject, least: float, seed: int) -> None:
     lengths = np.array([70, 150, 20])
-    row = st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(0, 140), st.integers(1, 90))
+    begins = st.sampled_from([0.0, 32.0, 64.0]) | st.integers(0, 280).map(lambda half: half / 2)
+    row = st.tuples(st.integers(0, 2), st.integers(0, 1), begins, st.integers(1, 90))
     rows = data.draw(st.lists(row, min_size=1, max_size=6))
     recording, species, start, duration = (np.array(column) for column in zip(*rows, strict=True))
-    boxes = Boxes(recording, species, start + 0.5, start + 0.5 + duration, np.ones(len(rows), bool))
+    boxes = Boxes(recording, species, start, start + duration, np.ones(len(rows), bool))
     windows = ruler_grid(lengths, np.arange(3), H.ruler, FRAMES_PER_S)
     said = np.random.default_rng(seed).random((len(windows.start), 2, 2)).astype(np.float32)
     for k, first in enumerate(windows.start.tolist()):
@@ -96,7 +97,7 @@ def test_box_scores_equal_a_plain_loop(data: st.DataObject, least: float, seed: 
                 said[k, :, cell] = -1.0
     scores = box_scores(said, windows, boxes, least)
     for box, (of, which, begin, length) in enumerate(rows):
-        low, high = begin + 0.5, begin + 0.5 + length
+        low, high = begin, begin + length
         if high - low < least:
             low, high = (low + high - least) / 2, (low + high + least) / 2
         expected = -1.0
