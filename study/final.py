@@ -65,6 +65,7 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
     )
     with display.phase("spectrograms", len(recordings.train)):
         prepare(recordings, hyperparameters.frontend, places.cache, workers=cores(), progress=display.at)
+        display.at(len(recordings.train))
     folds = tuple(range(setting.n_folds))
     request = _as_trained(setting, bundle, folds)
     name = request.name(hyperparameters, setting.partition(bundle.seed))

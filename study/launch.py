@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +22,12 @@ from rfcx_model.recordings import Recordings, load
 from rfcx_model.spectrogram_cache import prepare
 from study import stages
 from study.display import Display
+from study.machine import Share, cores, share_of
 from study.recorder import Recorder, Start
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
 from study.setting import Setting, trial_seed
-from study.space import Study
+from study.space import Resources, Study
 from study.store import open_store
 from study.study_folder import Order, networks, study_cost, trial_request, write_study
 from study.trainable import Desk, Job, StageOrder, train_stage, trial, trial_name
@@ -41,25 +40,6 @@ RETRIES = 1  # of a trial that failed; it goes on from its last epoch
 
 class RunError(RuntimeError):
     """Work had begun and failed; exit code 1."""
-
-
-@dataclass(frozen=True)
-class Share:
-    """What one trial takes, and how many run at once."""
-
-    cpus: float
-    gpus: float
-    concurrent: int
-
-    @property
-    def threads(self) -> int:
-        """Threads that a trial computes with."""
-        return max(1, int(self.cpus))
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
@@ -108,26 +88,10 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
 
 
-def share(cpus: float | None, gpus: float | None, concurrent: int | None) -> Share:
-    """What a trial gets: as asked for, else a core of a machine without GPU, or half of a GPU.
-
-    Raises:
-        InputError: more is asked for than the cluster has.
-    """
+def share(asked: Resources) -> Share:
+    """What each trial gets of the cluster that Ray is connected to; see `machine.share_of`."""
     has: dict[str, Any] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    all_cpus, all_gpus = float(has.get("CPU", 0)), float(has.get("GPU", 0))
-    gpus = (0.5 if all_gpus else 0.0) if gpus is None else gpus
-    if gpus > all_gpus:
-        raise InputError(
-            f"[resources] gpus = {gpus:g}: {'no GPU is there' if not all_gpus else f'only {all_gpus:g} are there'}. "
-            "Leave gpus out to use what the machine has."
-        )
-    slots = max(1, int(all_gpus / gpus)) if gpus else max(1, int(all_cpus))
-    cpus = max(1.0, float(int(all_cpus / slots))) if cpus is None else cpus
-    if cpus > all_cpus:
-        raise InputError(f"[resources] cpus = {cpus:g}: only {all_cpus:g} are there. Ask for fewer, or leave it out.")
-    fitting = max(1, min(int(all_cpus / cpus), int(all_gpus / gpus) if gpus else 10**6))
-    return Share(cpus, gpus, min(concurrent or fitting, fitting))
+    return share_of(float(has.get("CPU", 0)), float(has.get("GPU", 0)), asked)
 
 
 def run(study: Study, order: Order, display: Display) -> Path:
@@ -141,7 +105,7 @@ def run(study: Study, order: Order, display: Display) -> Path:
     folder = order.out / f"{study.name}-{study.signature(recordings.fingerprint)[:8]}"
     _refuse_missing_gpu(study, order)
     with session(order.address):
-        slots = share(study.resources.cpus, study.resources.gpus, study.resources.concurrent)
+        slots = share(study.resources)
         torch.set_num_threads(slots.threads)
         setting = Setting(
             recordings=recordings,
@@ -179,8 +143,7 @@ def train_stages(setting: Setting, orders: Sequence[StageOrder], display: Displa
         RunError: a stage failed.
     """
     with session(None):
-        cpus = float(setting.threads)
-        slots = share(cpus if cpus <= cores() else None, None, None)
+        slots = share(Resources(cpus=float(setting.threads)))
         torch.set_num_threads(setting.threads)
         train_shared(setting, Desk.remote(), orders, slots, display)  # type: ignore[attr-defined]
 
@@ -350,6 +313,7 @@ def _spectrograms(recordings: Recordings, study: Study, order: Order, display: D
     frontend = study.hyperparameters(study.baseline).frontend
     with display.phase("spectrograms", len(recordings.train)):
         prepare(recordings, frontend, order.cache, workers=cores(), progress=display.at)
+        display.at(len(recordings.train))
 
 
 def _refuse_missing_gpu(study: Study, order: Order) -> None:

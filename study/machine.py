@@ -5,15 +5,49 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rfcx_model.errors import InputError
+from study.space import Resources
 
 
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one trial takes, and how many run at once."""
+
+    cpus: float
+    gpus: float
+    concurrent: int
+
+    @property
+    def threads(self) -> int:
+        """Threads that a trial computes with."""
+        return max(1, int(self.cpus))
+
+
+def share_of(all_cpus: float, all_gpus: float, asked: Resources) -> Share:
+    """What a trial gets: as asked for, else a core of a machine without GPU, or half of a GPU.
+
+    Raises:
+        InputError: more is asked for than there is.
+    """
+    gpus = (0.5 if all_gpus else 0.0) if asked.gpus is None else asked.gpus
+    if gpus > all_gpus:
+        there = f"only {all_gpus:g} are there" if all_gpus else "no GPU is there"
+        raise InputError(f"[resources] gpus = {gpus:g}: {there}. Leave gpus out to use what the machine has.")
+    slots = max(1, int(all_gpus / gpus)) if gpus else max(1, int(all_cpus))
+    cpus = max(1.0, float(int(all_cpus / slots))) if asked.cpus is None else asked.cpus
+    if cpus > all_cpus:
+        raise InputError(f"[resources] cpus = {cpus:g}: only {all_cpus:g} are there. Ask for fewer, or leave it out.")
+    fitting = max(1, min(int(all_cpus / cpus), int(all_gpus / gpus) if gpus else int(all_cpus / cpus)))
+    return Share(cpus, gpus, min(asked.concurrent or fitting, fitting))
 
 
 def cache_folder(asked: Path | None) -> Path:

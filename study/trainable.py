@@ -17,7 +17,7 @@ from ray import tune
 from rfcx_model.hyperparameters import Hyperparameters
 from rfcx_model.train import Epoch
 from study import objective, stages
-from study.setting import Setting, trial_seed, workshop
+from study.setting import Alone, Setting, trial_seed, workshop
 from study.space import Study, differs
 from study.trials import read_trials
 
@@ -98,11 +98,13 @@ class StageOrder:
 
 @ray.remote
 def train_stage(order: StageOrder, setting: Setting, desk: Any, *earlier: None) -> None:
-    """Find or train one stage. Ray waits for the tasks of earlier stages, since each is an argument of its own."""
+    """Find or train one stage. Ray waits for the tasks of earlier stages, since each is an argument of its own.
+
+    No lease is asked for: the driver hands each name out once, and a task that waits for an answer lends its core away.
+    """
     del earlier
     hyperparameters, request = order.hyperparameters, order.request
-    lease = DeskLease(desk, str(ray.get_runtime_context().get_task_id()))
-    place = workshop(setting, hyperparameters, order.seed, lease=lease, tick=lease.tick)
+    place = workshop(setting, hyperparameters, order.seed, lease=Alone(), tick=lambda count: desk.tick.remote(count))
     stages.obtain(place, hyperparameters, request)
 
 

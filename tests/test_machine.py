@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfcx_model.errors import InputError
-from study.machine import cache_folder, cores, parse_settings, shared_path
+from study.machine import Share, cache_folder, cores, parse_settings, share_of, shared_path
+from study.space import Resources
 
 
 def test_this_machine_has_cores() -> None:
@@ -74,3 +75,21 @@ def test_numbers_and_truth_values_come_back(value: Any) -> None:
         return
     text = str(value).lower() if isinstance(value, bool) else repr(value)
     assert parse_settings([f"x={text}"]) == {"x": value}
+
+
+def test_a_trial_takes_a_core_where_there_is_no_gpu_and_half_of_a_gpu_where_there_is() -> None:
+    assert share_of(2, 0, Resources()) == Share(cpus=1, gpus=0, concurrent=2)
+    assert share_of(16, 1, Resources()) == Share(cpus=8, gpus=0.5, concurrent=2)
+    assert share_of(16, 2, Resources(gpus=0.25)) == Share(cpus=2, gpus=0.25, concurrent=8)
+
+
+def test_asked_resources_bound_how_many_trials_run_at_once() -> None:
+    assert share_of(8, 0, Resources(cpus=3)).concurrent == 2
+    assert share_of(8, 0, Resources(concurrent=5)).concurrent == 5
+    assert share_of(2, 0, Resources(concurrent=5)).concurrent == 2
+
+
+@pytest.mark.parametrize("asked", [Resources(gpus=0.5), Resources(cpus=4)])
+def test_more_than_there_is_is_refused(asked: Resources) -> None:
+    with pytest.raises(InputError, match="leave|Leave"):
+        share_of(2, 0, asked)
