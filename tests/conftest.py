@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 from tiny import write_folder
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # a loaded machine is no defect
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture

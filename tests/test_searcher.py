@@ -14,7 +14,7 @@ from ray.tune.search import Searcher
 
 from study.searcher import StudySearcher
 from study.space import Study, load
-from study.trials import EpochRecord, State, Trial, fold
+from study.trials import EndState, EpochRecord, Trial, fold
 
 SPACE = """
 [scientific]
@@ -73,7 +73,7 @@ class Driver:
 
     def finish(self, config: dict[str, Any]) -> None:
         number = config["trial"]
-        state: State = "PRUNED" if number % 4 == 3 else "FAILED" if number % 7 == 5 else "COMPLETE"
+        state: EndState = "PRUNED" if number % 4 == 3 else "FAILED" if number % 7 == 5 else "COMPLETE"
         score = 0.0
         for step in range(1, 3 if state == "PRUNED" else 4):
             score = quality(config["params"]) * step / 3
