@@ -1,7 +1,7 @@
 """The model: sounds in, species out. Knows nothing of studies, Ray or Optuna.
 
-Knobs: hyperparameters. Data: recordings (tables, audio_files, folds), spectrogram and spectrogram_cache, labels, corpus.
+Knobs: hyperparameters. Data: recordings (tables, audio_files, folds), spectrogram, spectrogram_cache, labels, corpus.
 Network and training: network, mixup, augment, losses, batches, learner, train, compute. Measuring: metrics, predict,
-baseline. A forest to try it on: synthetic, with forest, census, voices, soundscape, field_recording, template_matching,
-listing, species_facts and curves.
+baseline. A forest to try it on: synthetic, with forest, census, voices, soundscape, field_recording,
+template_matching, listing, species_facts and curves.
 """
