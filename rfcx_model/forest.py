@@ -36,7 +36,7 @@ class Forest:
     sample_rate_hz: int = 32_000
     species: int = N_SPECIES
     sites: int = 36
-    difficulty: float = 0.35
+    difficulty: float = 0.2
     expert_error: float = 0.01
     tp_per_template: int = 50
     fp_per_template: int = 300

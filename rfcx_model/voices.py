@@ -130,7 +130,7 @@ def draw_individual(voice: Voice, name: str, rng: np.random.Generator) -> Indivi
     """An animal of this voice."""
     return Individual(
         name=name,
-        pitch=float(rng.normal(0.0, 0.10)),
+        pitch=float(rng.normal(0.0, 0.07)),
         tempo=float(np.exp(rng.normal(0.0, 0.09))),
         overtone_db=float(rng.normal(0.0, 4.0)),
         tilt_db=float(rng.normal(0.0, 4.0)),
@@ -224,7 +224,7 @@ def _curves(
     phrase = _phrase(voice.syllables, call_type)
     dropped = rng.random(len(phrase)) < 0.06
     dropped[rng.integers(len(phrase))] = False
-    shift = individual.pitch + rng.normal(0.0, 0.03)
+    shift = individual.pitch + rng.normal(0.0, 0.02)
     for number, (onset_s, length_s, syllable) in enumerate(phrase):
         late_s = abs(rng.normal(0.0, 0.004))
         first = int((onset_s * tempo + late_s) * CONTROL_HZ)
