@@ -29,7 +29,8 @@ Cache = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on stdout.")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="KNOB=VALUE put into [fixed]; may be given several times.")
+    list[str] | None,
+    typer.Option("--set", help="KNOB=VALUE for [fixed], or resources.gpus=0.5; repeatable."),
 ]
 
 
@@ -55,7 +56,7 @@ def synthesize(
     duration_s: Annotated[float, typer.Option(help="Length of a recording.")] = 60.0,
     sample_rate_hz: Annotated[int, typer.Option(help="Sample rate.")] = 32_000,
     species: Annotated[int, typer.Option(help="Species, at most 24.")] = 24,
-    difficulty: Annotated[float, typer.Option(help="0 easy .. 1 hard.")] = 0.5,
+    difficulty: Annotated[float, typer.Option(help="0 easy .. 1 hard.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
 ) -> None:
     """Make a forest with a known truth, in the competition's layout.
@@ -191,7 +192,7 @@ def run(
     )
     folder = launch(study, order, Display())
     page, _ = write(folder)
-    typer.echo(f"study   {folder}\nreport  {page}\nlook    tensorboard --logdir {folder / 'trials'}")
+    typer.echo(f"study   {folder}\nreport  {page}\nlook    uv run tensorboard --logdir '{folder / 'trials'}'")
 
 
 @app.command()
@@ -298,7 +299,7 @@ def main() -> None:
     except Exception as error:
         code = _refusal(error)
     if code == INTERRUPTED:
-        typer.echo("interrupted; the same command carries on from the last finished epoch", err=True)
+        typer.echo("interrupted; `run`, `train` and `prepare` carry on where they were when called again", err=True)
     sys.exit(code)
 
 

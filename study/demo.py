@@ -42,9 +42,11 @@ def demo(out: Path) -> None:
     submission = final.write_submission(model, forest, out / "submission.csv", display)
     verdict = judge.judge(submission, truth / "test_truth.csv", forest, cache)
     print(_told(study, verdict))
-    print(f"\nlook further:\n  tensorboard --logdir '{study / 'trials'}'")
-    print(f"  open '{page}'")
-    print(f"  rfcx-study run '{SPACE}' --data '{forest}' --out '{out / 'studies'}' --cache '{cache}' --trials 20")
+    print(f"\nlook further:\n  uv run tensorboard --logdir '{study / 'trials'}'")
+    print(f"  uv run python -m webbrowser '{page.as_uri()}'")
+    print(
+        f"  uv run rfcx-study run '{SPACE}' --data '{forest}' --out '{out / 'studies'}' --cache '{cache}' --trials 20"
+    )
 
 
 def _told(study: Path, verdict: judge.Verdict) -> str:

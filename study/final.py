@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pandas as pd
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -67,11 +68,13 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
         prepare(recordings, hyperparameters.frontend, places.cache, workers=cores(), progress=display.at)
         display.at(len(recordings.train))
     folds = tuple(range(setting.n_folds))
+    torch.set_num_threads(setting.threads)  # part of what made a stored result, so before the store is asked
     request = _as_trained(setting, bundle, folds)
     name = request.name(hyperparameters, setting.partition(bundle.seed))
-    torch.set_num_threads(setting.threads)
     store = open_store(setting.store, compute.best())
-    if store.epochs_done(name) < request.epochs(hyperparameters):
+    to.absolute().parent.mkdir(parents=True, exist_ok=True)
+    stored = store.load(name)
+    if stored is None or stored.epoch < request.epochs(hyperparameters):
         needed = [*stages.earlier(request), request]
         launch.train_stages(setting, [StageOrder(hyperparameters, one, bundle.seed) for one in needed], display)
     else:
@@ -118,7 +121,7 @@ def _write_model(
             save_file(tensors, half / f"fold{fold}.safetensors")
         column = "\n".join(["species_id", *map(str, recordings.species)]) + "\n"
         (half / SPECIES).write_text(column, encoding="utf-8")
-        (half / CARD).write_text(_card(bundle, recordings, metrics), encoding="utf-8")
+        (half / CARD).write_text(_card(bundle, recordings, metrics, len(weights)), encoding="utf-8")
         config = {
             "format": FORMAT,
             "hyperparameters": flatten(bundle.hyperparameters),
@@ -136,7 +139,7 @@ def _write_model(
         raise
 
 
-def _card(bundle: Bundle, recordings: Recordings, metrics: dict[str, float | None]) -> str:
+def _card(bundle: Bundle, recordings: Recordings, metrics: dict[str, float | None], folds: int) -> str:
     same = bundle.data_fingerprint == recordings.fingerprint
     lines = [
         f"# Model of {bundle.study}, trial {bundle.trial}",
@@ -144,10 +147,11 @@ def _card(bundle: Bundle, recordings: Recordings, metrics: dict[str, float | Non
         f"- Trained on {len(recordings.train)} recordings, {len(recordings.species)} species"
         f" ({'the data of the search' if same else 'other data than the search'})",
         f"- Data fingerprint {recordings.fingerprint}",
-        f"- {bundle.folds} fold models; a prediction is the mean of theirs",
+        f"- {folds} fold models; a prediction is the mean of theirs",
         f"- Seed {bundle.seed}; commit of the study {bundle.commit}",
         "",
-        "Out-of-fold scores of these very models. The trial was chosen by them, so they are optimistic:",
+        "Out-of-fold scores of these very models"
+        + (" (the trial was chosen by them, so they are optimistic):" if same else ":"),
         "",
         "| metric | value |",
         "| --- | ---: |",
@@ -166,6 +170,9 @@ def load_model(folder: Path) -> predict.Model:
         InputError: the folder is no model, of another format, or a file is missing or has changed.
     """
     config = _config(folder)
+    needed = {SPECIES, *(f"fold{fold}.safetensors" for fold in range(config["folds"]))}
+    for name in sorted(needed - set(config["sha256"])):
+        raise InputError(f"{folder / CONFIG}: it has no hash of {name}. Train the model again.")
     for name, digest in config["sha256"].items():
         path = folder / name
         if not path.is_file():
@@ -174,7 +181,12 @@ def load_model(folder: Path) -> predict.Model:
             raise InputError(
                 f"{path}: its content is not what was written. Train the model again, or restore the file."
             )
-    hyperparameters: Hyperparameters = build(config["hyperparameters"])
+    try:
+        hyperparameters: Hyperparameters = build(config["hyperparameters"])
+    except ValidationError as error:
+        said = error.errors()[0]
+        where = ".".join(map(str, said["loc"]))
+        raise InputError(f"{folder / CONFIG}: `{where}`: {said['msg']}. Train the model with this version.") from None
     species = tuple(int(one) for one in pd.read_csv(folder / SPECIES)["species_id"])
     place = compute.best()
     nets = []
@@ -193,7 +205,7 @@ def _config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = config["format"]
-        config["sha256"], config["folds"]
+        config["sha256"], config["folds"], config["hyperparameters"]
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{folder}: not a model folder. Make one with `rfcx-study train`.") from None
     if version != FORMAT:
@@ -220,8 +232,11 @@ def write_submission(model_folder: Path, data: Path, to: Path, display: Display)
         table = predict.submission(model, recordings.test, compute.best(), display.at)
     to.parent.mkdir(parents=True, exist_ok=True)
     partial = to.with_name(f".{to.name}")
-    table.to_csv(partial, index=False)
-    partial.replace(to)
+    try:
+        table.to_csv(partial, index=False)
+        partial.replace(to)
+    finally:
+        partial.unlink(missing_ok=True)
     return to
 
 

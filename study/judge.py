@@ -16,7 +16,9 @@ from rfcx_model.hyperparameters import Frontend
 from rfcx_model.metrics import lwlrap
 from rfcx_model.recordings import load
 from rfcx_model.spectrogram_cache import prepare
+from study.machine import cores
 
+SUBMISSION, CHANCE = "the submission", "chance"
 DRAWS = 2000  # of the bootstrap
 SEED = 0
 
@@ -61,11 +63,13 @@ def judge(submission: Path, truth: Path, data: Path | None = None, cache: Path |
     """
     true = _table(truth)
     names = list(true.columns)
-    lists = {submission.name: _aligned(_table(submission), true, submission)}
+    if not (true.to_numpy() > 0).any():
+        raise InputError(f"{truth}: at least one species must be present (1) in one recording, but all are 0.")
+    lists = {SUBMISSION: _aligned(_table(submission), true, submission)}
     if data is not None:
         recordings = load(data)
         spectrograms = prepare(
-            recordings, _frontend(int(recordings.train["sample_rate_hz"].min())), _need(cache), workers=2
+            recordings, _frontend(int(recordings.train["sample_rate_hz"].min())), _need(cache), workers=cores()
         )
         regression = baseline.submission(recordings, spectrograms).set_index("recording_id")
         lists["log-mel means + logistic regression"] = _aligned(regression, true, data)
@@ -73,16 +77,15 @@ def judge(submission: Path, truth: Path, data: Path | None = None, cache: Path |
         lists["species by their TP frequency"] = _aligned(frequency, true, data)
     y = true[names].to_numpy() > 0
     generator = np.random.default_rng(SEED)
-    lists["chance"] = generator.random(y.shape)
-    draws = generator.integers(0, len(y), (DRAWS, len(y)))
+    draws = [draw for draw in generator.integers(0, len(y), (DRAWS, len(y))) if y[draw].any()]
     boots = {name: np.array([lwlrap(y[draw], scores[draw]) for draw in draws]) for name, scores in lists.items()}
     points = {name: lwlrap(y, scores) for name, scores in lists.items()}
-    points["chance"] = baseline.chance(y, generator)
-    first = submission.name
+    boots[CHANCE] = np.array([lwlrap(y[draw], generator.random(y.shape)) for draw in draws])
+    points[CHANCE] = baseline.chance(y, generator)
     return Verdict(
         recordings=len(y),
-        rows=tuple(_scored(name, points[name], boots[name]) for name in lists),
-        above=tuple((name, float((boots[first] > boots[name]).mean())) for name in lists if name != first),
+        rows=tuple(_scored(name, points[name], boots[name]) for name in points),
+        above=tuple((name, float((boots[SUBMISSION] > boots[name]).mean())) for name in points if name != SUBMISSION),
     )
 
 
@@ -105,9 +108,18 @@ def _scored(name: str, point: float, boot: NDArray[np.float64]) -> Scored:
 
 def _table(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype={"recording_id": str}).set_index("recording_id")
+        table = pd.read_csv(path, dtype={"recording_id": str}).set_index("recording_id")
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: a table with a recording_id column is needed, but {error}.") from None
+    twice = table.index[table.index.duplicated()]
+    if len(twice):
+        raise InputError(f"{path}: every recording must stand there once, but {twice[0]} stands twice.")
+    numbers = table.apply(pd.to_numeric, errors="coerce")
+    bad = ~np.isfinite(numbers.to_numpy(dtype=np.float64)).all(axis=1)
+    if bad.any() or not len(table):
+        got = f"recording {table.index[bad][0]} has another" if len(table) else "no recording"
+        raise InputError(f"{path}: every score must be a finite number, but got {got}.")
+    return numbers
 
 
 def _aligned(table: pd.DataFrame, true: pd.DataFrame, where: Path) -> NDArray[np.float64]:

@@ -29,11 +29,12 @@ from study.searcher import StudySearcher
 from study.setting import Setting, trial_seed
 from study.space import Resources, Study
 from study.store import open_store
-from study.study_folder import Order, networks, study_cost, trial_request, write_study
+from study.study_folder import Order, held, networks, study_cost, trial_request, write_study
 from study.trainable import Desk, Job, StageOrder, train_stage, trial, trial_name
 from study.trials import EndState, read_trials
 
 LOCAL_STORE_BYTES = 200 * 1024**2  # Ray carries boxes and configs; spectrograms are memory-mapped files
+SHORT_PATH = 25  # Ray's sockets stand 77 characters below its folder, and a socket's path may have 107
 KNOCK_S = 10.0
 RETRIES = 1  # of a trial that failed; it goes on from its last epoch
 
@@ -63,7 +64,8 @@ def session(address: str | None) -> Iterator[None]:
         finally:
             ray.shutdown()
         return
-    folder = tempfile.mkdtemp(prefix="rfcx-")
+    short = len(tempfile.gettempdir()) <= SHORT_PATH or not Path("/tmp").is_dir()
+    folder = tempfile.mkdtemp(prefix="rfcx-", dir=None if short else "/tmp")
     try:
         ray.init(
             address="local",
@@ -119,21 +121,27 @@ def run(study: Study, order: Order, display: Display) -> Path:
         tested = _build_networks.options(num_cpus=slots.cpus).remote(networks(study), len(recordings.species))
         _spectrograms(recordings, study, order, display)
         _answer(tested, study, display)
-        write_study(study, setting, folder, order)
-        job = Job(study, setting, folder, Desk.remote())  # type: ignore[attr-defined]
-        cost = study_cost(study, setting, order.trials)
-        display.say(
-            f"{folder}: {cost.total} fold-epochs at most ({cost.shared} shared, {cost.trials} in trials); "
-            f"{cost.unshared} if nothing were shared"
-        )
-        baseline = study.hyperparameters(study.baseline)
-        for replicate in range(study.search.replicates):
-            request = trial_request(study, setting, baseline, replicate)
-            shared = [one for one in stages.earlier(request) if one.folds != request.folds]
-            seed = trial_seed(study.search.seed, replicate)
-            train_shared(setting, job.desk, [StageOrder(baseline, one, seed) for one in shared], slots, display)
-        _search(job, slots, order, display)
+        with held(folder):
+            _run(study, setting, folder, order, slots, display)
     return folder
+
+
+def _run(study: Study, setting: Setting, folder: Path, order: Order, slots: Share, display: Display) -> None:
+    """All that changes the study's folder."""
+    write_study(study, setting, folder, order)
+    job = Job(study, setting, folder, Desk.remote())  # type: ignore[attr-defined]
+    cost = study_cost(study, setting, order.trials)
+    display.say(
+        f"{folder}: {cost.total} fold-epochs at most ({cost.shared} shared, {cost.trials} in trials); "
+        f"{cost.unshared} if nothing were shared"
+    )
+    baseline = study.hyperparameters(study.baseline)
+    for replicate in range(study.search.replicates):
+        request = trial_request(study, setting, baseline, replicate)
+        shared = [one for one in stages.earlier(request) if one.folds != request.folds]
+        seed = trial_seed(study.search.seed, replicate)
+        train_shared(setting, job.desk, [StageOrder(baseline, one, seed) for one in shared], slots, display)
+    _search(job, slots, order, display)
 
 
 def train_stages(setting: Setting, orders: Sequence[StageOrder], display: Display) -> None:
@@ -218,6 +226,9 @@ def _search(job: Job, slots: Share, order: Order, display: Display) -> None:
         for number, told in list(recorder.trials.items()):
             if told.state == "RUNNING":  # Tune's time budget stops trials without a word to anyone
                 recorder.ended(number, "STOPPED", "the budget was spent")
+        failed = [told for told in recorder.trials.values() if told.state == "FAILED"]
+        if failed and len(failed) == len(recorder.trials):
+            raise RunError(f"every trial failed; trial {failed[0].number}: {failed[0].reason}")
     finally:
         recorder.close()
 
@@ -265,6 +276,7 @@ class _Callback(tune.Callback):
         """The end, by itself or stopped."""
         del iteration, trials, info
         number = trial.config["trial"]
+        self._job.desk.drop.remote(f"trial {number}")
         if number in self._scheduler.pruned:
             self._end(number, "PRUNED", self._scheduler.pruned[number])
         elif self._recorder.trials[number].step >= (trial.last_result or {}).get("planned", 1):
@@ -275,8 +287,13 @@ class _Callback(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The end of a trial whose retries are used up."""
         del iteration, trials, info
-        self._job.desk.drop.remote(f"trial {trial.config['trial']}")
-        self._end(trial.config["trial"], "FAILED", _last_line(trial.get_error()))
+        number = trial.config["trial"]
+        self._job.desk.drop.remote(f"trial {number}")
+        error = trial.get_error()
+        path = self._job.folder / "trials" / self._recorder.trials[number].name / "error.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{error}\n", encoding="utf-8")
+        self._end(number, "FAILED", _last_line(error))
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A failure that is tried again."""

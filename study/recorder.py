@@ -138,7 +138,8 @@ class Recorder:
     def _show(self) -> None:
         trials = list(self.trials.values())
         counts = {state: sum(t.state == state for t in trials) for state in ("RUNNING", "PRUNED", "FAILED")}
-        text = f"{counts['RUNNING']} running, {counts['PRUNED']} pruned, {counts['FAILED']} failed"
+        done = sum(t.state != "RUNNING" for t in trials)
+        text = f"{done} trials done, {counts['RUNNING']} running, {counts['PRUNED']} pruned, {counts['FAILED']} failed"
         best = self.best()
         if best is not None:
             text += f", best {best.score:.4f} ({best.name})"

@@ -59,13 +59,15 @@ class StudySearcher(Searcher):
             if trial.origin != _NEVER_ASKED:
                 self._rebuild(trial)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]  # Ray's FINISHED is a str
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # Ray's FINISHED is a str
         """The next trial: `{"trial", "attempt", "replicate", "params"}`, or FINISHED."""
         if self._unfinished:
             trial = self._unfinished.popleft()
             self._numbers[trial_id] = trial.number
             params = self._study.params_of(trial.config)
             return _config(trial.number, trial.attempt + 1, trial.replicate, params)
+        if self._waits_for_baseline():
+            return None
         position = len(self._facts)
         if position >= self._limit or (self._study.search.sampler == "grid" and position >= len(self._points)):
             return str(Searcher.FINISHED)
@@ -87,6 +89,13 @@ class StudySearcher(Searcher):
             self._next += 1
         self._used.add(self._next)
         return self._next
+
+    def _waits_for_baseline(self) -> bool:
+        """Whether the floor on LWLRAP is not known yet: trials ahead of the baseline would be measured without it."""
+        objective_ = self._study.objective
+        if objective_.rule != "floor" or objective_.floor is not None:
+            return False
+        return any(self._facts[number].origin == "baseline" for number in self._open)
 
     def _proposal(self, given: bool) -> dict[str, Any]:
         attributes = self._optuna.get_trials(deepcopy=False)[-1].system_attrs

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Protocol
 
@@ -58,6 +58,7 @@ class Request:
             "held_out": [partition.held_out[fold] if fold >= 0 else "" for fold in self.folds],
             "folds": self.folds,
             "seed": self.seed,
+            "measured_on": asdict(hyperparameters.ruler) if len(self.folds) > 1 else None,
         }
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
         return f"{self.stage}-{sha256(text.encode()).hexdigest()[:20]}"
@@ -176,9 +177,18 @@ def epochs(workshop: Workshop, hyperparameters: Hyperparameters, request: Reques
 def trial_epochs(
     workshop: Workshop, hyperparameters: Hyperparameters, request: Request
 ) -> Iterator[tuple[Epoch, bool]]:
-    """All epochs that a trial reports, stage after stage, each with whether it was found rather than trained."""
+    """All epochs that a trial reports, stage after stage, each with whether it was found rather than trained.
+
+    A stage that another trial is training at this moment is waited for, then found.
+    """
     for one in own(request):
-        yield from epochs(workshop, hyperparameters, one)
+        name = one.name(hyperparameters, workshop.partition)
+        while workshop.store.epochs_done(name) < one.epochs(hyperparameters) and not workshop.lease.acquire(name):
+            workshop.wait()
+        try:
+            yield from epochs(workshop, hyperparameters, one)
+        finally:
+            workshop.lease.release(name)
 
 
 def _task(workshop: Workshop, hyperparameters: Hyperparameters, request: Request) -> Task:

@@ -110,6 +110,7 @@ class Store:
             return None
         except (ValueError, KeyError, TypeError, AttributeError):
             log.warning("%s: its meta.json is damaged; the stage is trained again", name)
+            self.forget(name)
             return None
         different = sorted(key for key in {*maker, *self.maker} if maker.get(key) != self.maker.get(key))
         if different:
@@ -123,6 +124,7 @@ class Store:
             tensors = load(content)
         except (OSError, SafetensorError) as error:
             log.warning("%s: %s cannot be used (%s); the stage is trained again", name, file, error)
+            self.forget(name)
             return None
         outputs = {n.removeprefix("outputs."): t.numpy() for n, t in tensors.items() if n.startswith("outputs.")}
         return Stored(State({n: t for n, t in tensors.items() if not n.startswith("outputs.")}, facts), outputs)

@@ -383,7 +383,7 @@ def broken() -> None:
 @pytest.mark.parametrize(
     ("verb", "code", "said"),
     [
-        (interrupted, 130, "interrupted; the same command carries on from the last finished epoch"),
+        (interrupted, 130, "interrupted; `run`, `train` and `prepare` carry on where they were when called again"),
         (refused, 2, ""),
         (full, 1, "studies/x: No space left on device"),
     ],
