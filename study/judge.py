@@ -119,7 +119,7 @@ def _table(path: Path) -> pd.DataFrame:
     if bad.any() or not len(table):
         got = f"recording {table.index[bad][0]} has another" if len(table) else "no recording"
         raise InputError(f"{path}: every score must be a finite number, but got {got}.")
-    return numbers
+    return pd.DataFrame(numbers)
 
 
 def _aligned(table: pd.DataFrame, true: pd.DataFrame, where: Path) -> NDArray[np.float64]:
