@@ -227,9 +227,11 @@ def write_submission(model_folder: Path, data: Path, to: Path, display: Display)
             f"{model_folder}: it knows the species {list(model.species)}, but {data} asks for "
             f"{list(recordings.species)}. Predict with a model that was trained on data with these species."
         )
-    torch.set_num_threads(cores())
+    torch.set_num_threads(1)
+    place = compute.best()
+    workers = cores() if place.device.type == "cpu" else 1
     with display.phase("recordings", len(recordings.test)):
-        table = predict.submission(model, recordings.test, compute.best(), display.at)
+        table = predict.submission(model, recordings.test, place, display.at, workers)
     to.parent.mkdir(parents=True, exist_ok=True)
     partial = to.with_name(f".{to.name}")
     try:
