@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this."""
+"""The exception that means: the user can mend this; the one that means: work failed; and errors in one line."""
 
 from __future__ import annotations
 
@@ -9,3 +9,21 @@ class InputError(ValueError):
     The text says where, the rule, what was got, and the way out, in one or two lines. The command line prints it
     on stderr and ends with exit code 2.
     """
+
+
+class RunError(RuntimeError):
+    """Work had begun and failed; the command line ends with exit code 1."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its name where it says nothing."""
+    return next(iter(_lines(error)), type(error).__name__)
+
+
+def last_line(error: BaseException | None) -> str:
+    """The last line of what an error says, such as a traceback's own error, or its name."""
+    return _lines(error)[-1] if _lines(error) else type(error).__name__
+
+
+def _lines(error: BaseException | None) -> list[str]:
+    return [line.strip() for line in str(error or "").splitlines() if line.strip()]

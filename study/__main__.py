@@ -121,19 +121,16 @@ def prepare_(
     """
     from rfcx_model.hyperparameters import Frontend
     from rfcx_model.recordings import load
-    from rfcx_model.spectrogram_cache import prepare
     from study.display import Display
-    from study.machine import cache_folder, cores
+    from study.machine import cache_folder
+    from study.setting import spectrograms
     from study.space import load as load_space
 
     frontend = Frontend()
     if space is not None:
         study = load_space(space)
         frontend = study.hyperparameters(study.baseline).frontend
-    recordings = load(data)
-    display = Display()
-    with display.phase("spectrograms", len(recordings.train)):
-        made = prepare(recordings, frontend, cache_folder(cache), workers=cores(), progress=display.at)
+    made = spectrograms(load(data), frontend, cache_folder(cache), Display())
     typer.echo(str(made.folder))
 
 
@@ -305,7 +302,7 @@ def main() -> None:
 
 def _refusal(error: Exception) -> int:
     """Print a user's mistake or a failed run in a line or two; anything else is a defect and keeps its traceback."""
-    from rfcx_model.errors import InputError
+    from rfcx_model.errors import InputError, RunError
     from study.trials import LedgerError
 
     if isinstance(error, InputError | LedgerError):
@@ -315,7 +312,7 @@ def _refusal(error: Exception) -> int:
     if show is not None:  # a wrong call, as typer words it
         show()
         return 2
-    if type(error).__name__ == "RunError":
+    if isinstance(error, RunError):
         typer.echo(f"rfcx-study: {error}", err=True)
         return 1
     if isinstance(error, OSError) and error.errno in {*UNWRITABLE, *FULL}:

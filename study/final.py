@@ -18,15 +18,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from rfcx_model import compute, network, predict
-from rfcx_model.errors import InputError
+from rfcx_model.errors import InputError, RunError
 from rfcx_model.hyperparameters import Hyperparameters, build, flatten
 from rfcx_model.recordings import Recordings, load
-from rfcx_model.spectrogram_cache import prepare
 from study import launch, stages
 from study.bundle import CARD, CONFIG, Bundle, load_bundle
 from study.display import Display
 from study.machine import cores
-from study.setting import Setting
+from study.setting import Setting, spectrograms
 from study.store import open_store
 from study.trainable import StageOrder
 
@@ -64,9 +63,7 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
         store=_store_folder(bundle, to, places),
         threads=min(bundle.threads, cores()),
     )
-    with display.phase("spectrograms", len(recordings.train)):
-        prepare(recordings, hyperparameters.frontend, places.cache, workers=cores(), progress=display.at)
-        display.at(len(recordings.train))
+    spectrograms(recordings, hyperparameters.frontend, places.cache, display)
     folds = tuple(range(setting.n_folds))
     torch.set_num_threads(setting.threads)  # part of what made a stored result, so before the store is asked
     request = _as_trained(setting, bundle, folds)
@@ -81,7 +78,7 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
         display.say("every stage was found in the store; nothing was trained")
     trained = store.load(name)
     if trained is None:
-        raise launch.RunError(f"{name} was trained but is not in {setting.store}")
+        raise RunError(f"{name} was trained but is not in {setting.store}")
     weights = [trained.state.weights(index) for index in range(len(folds))]
     _write_model(to, bundle, recordings, weights, dict(trained.state.facts["metrics"]))
     return to

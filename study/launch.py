@@ -16,17 +16,16 @@ import torch
 from ray import tune
 
 from rfcx_model import compute, network
-from rfcx_model.errors import InputError
+from rfcx_model.errors import InputError, RunError, first_line, last_line
 from rfcx_model.hyperparameters import Network
-from rfcx_model.recordings import Recordings, load
-from rfcx_model.spectrogram_cache import prepare
+from rfcx_model.recordings import load
 from study import stages
 from study.display import Display
 from study.machine import Share, cores, share_of
 from study.recorder import Recorder, Start
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
-from study.setting import Setting, trial_seed
+from study.setting import Setting, refuse_missing_gpu, spectrograms, trial_seed
 from study.space import Resources, Study
 from study.store import open_store
 from study.study_folder import Order, held, networks, study_cost, trial_request, write_study
@@ -37,10 +36,6 @@ LOCAL_STORE_BYTES = 200 * 1024**2  # Ray carries boxes and configs; spectrograms
 SHORT_PATH = 25  # Ray's sockets stand 77 characters below its folder, and a socket's path may have 107
 KNOCK_S = 10.0
 RETRIES = 1  # of a trial that failed; it goes on from its last epoch
-
-
-class RunError(RuntimeError):
-    """Work had begun and failed; exit code 1."""
 
 
 @contextlib.contextmanager
@@ -56,7 +51,7 @@ def session(address: str | None) -> Iterator[None]:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, ValueError, ray.exceptions.RayError) as error:
             raise InputError(
-                f"--address {address}: no Ray cluster answers ({_first_line(error)}). "
+                f"--address {address}: no Ray cluster answers ({first_line(error)}). "
                 "Start one with `ray start --head`, or leave --address out to use this machine alone."
             ) from error
         try:
@@ -105,7 +100,8 @@ def run(study: Study, order: Order, display: Display) -> Path:
     """
     recordings = load(order.data)
     folder = order.out / f"{study.name}-{study.signature(recordings.fingerprint)[:8]}"
-    _refuse_missing_gpu(study, order)
+    if order.address is None:
+        refuse_missing_gpu(study)
     with session(order.address):
         slots = share(study.resources)
         torch.set_num_threads(slots.threads)
@@ -119,7 +115,7 @@ def run(study: Study, order: Order, display: Display) -> Path:
         for replicate in range(study.search.replicates):
             setting.folds(trial_seed(study.search.seed, replicate))  # refuses what cannot be split
         tested = _build_networks.options(num_cpus=slots.cpus).remote(networks(study), len(recordings.species))
-        _spectrograms(recordings, study, order, display)
+        spectrograms(recordings, study.hyperparameters(study.baseline).frontend, order.cache, display)
         _answer(tested, study, display)
         with held(folder):
             _run(study, setting, folder, order, slots, display)
@@ -186,7 +182,7 @@ def train_shared(setting: Setting, desk: Any, orders: Sequence[StageOrder], slot
             try:
                 ray.get(ready)
             except ray.exceptions.RayError as error:
-                raise RunError(f"a shared stage failed: {_last_line(error)}") from error
+                raise RunError(f"a shared stage failed: {last_line(error)}") from error
 
 
 def _search(job: Job, slots: Share, order: Order, display: Display) -> None:
@@ -293,7 +289,7 @@ class _Callback(tune.Callback):
         path = self._job.folder / "trials" / self._recorder.trials[number].name / "error.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{error}\n", encoding="utf-8")
-        self._end(number, "FAILED", _last_line(error))
+        self._end(number, "FAILED", last_line(error))
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A failure that is tried again."""
@@ -323,28 +319,3 @@ def _answer(tested: Any, study: Study, display: Display) -> None:
         if isinstance(error.cause, InputError):
             raise error.cause from None
         raise
-
-
-def _spectrograms(recordings: Recordings, study: Study, order: Order, display: Display) -> None:
-    """The baseline's spectrograms, with a bar; other front ends are made by the first trial that needs them."""
-    frontend = study.hyperparameters(study.baseline).frontend
-    with display.phase("spectrograms", len(recordings.train)):
-        prepare(recordings, frontend, order.cache, workers=cores(), progress=display.at)
-        display.at(len(recordings.train))
-
-
-def _refuse_missing_gpu(study: Study, order: Order) -> None:
-    if study.resources.gpus and order.address is None and not torch.cuda.is_available():
-        raise InputError(
-            f"{study.path}: [resources] gpus = {study.resources.gpus:g}, but this machine has no GPU that torch can "
-            "use. Leave gpus out to use what the machine has, or give --address of a cluster that has one."
-        )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def _last_line(error: BaseException | None) -> str:
-    lines = [line.strip() for line in str(error or "unknown").splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

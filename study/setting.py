@@ -13,11 +13,15 @@ import torch
 
 from rfcx_model import compute, corpus
 from rfcx_model.batches import derive
+from rfcx_model.errors import InputError
 from rfcx_model.folds import assign_folds
 from rfcx_model.hyperparameters import Frontend, Hyperparameters, Windows
 from rfcx_model.labels import Indices
 from rfcx_model.recordings import Recordings
-from rfcx_model.spectrogram_cache import prepare
+from rfcx_model.spectrogram_cache import Spectrograms, prepare
+from study.display import Display
+from study.machine import cores
+from study.space import Study
 from study.stages import Lease, Partition, Workshop
 from study.store import open_store
 
@@ -43,6 +47,27 @@ class Setting:
         ids, folds = self.recordings.train["recording_id"].to_numpy(), self.folds(seed)
         held_out = [sha256("\n".join(sorted(ids[folds == fold])).encode()).hexdigest() for fold in range(self.n_folds)]
         return Partition(self.recordings.fingerprint, tuple(held_out))
+
+
+def spectrograms(recordings: Recordings, frontend: Frontend, cache: Path, display: Display) -> Spectrograms:
+    """The cache of one front end, opened or made on all cores, with a bar."""
+    with display.phase("spectrograms", len(recordings.train)):
+        made = prepare(recordings, frontend, cache, workers=cores(), progress=display.at)
+        display.at(len(recordings.train))
+    return made
+
+
+def refuse_missing_gpu(study: Study) -> None:
+    """Find out in a moment that GPUs were asked for where there is none.
+
+    Raises:
+        InputError: with the space's name.
+    """
+    if study.resources.gpus and not torch.cuda.is_available():
+        raise InputError(
+            f"{study.path}: [resources] gpus = {study.resources.gpus:g}, but this machine has no GPU that torch can "
+            "use. Leave gpus out to use what the machine has, or give --address of a cluster that has one."
+        )
 
 
 def trial_seed(study_seed: int, replicate: int) -> int:
@@ -103,6 +128,6 @@ class _Shared:
 def _corpus(shared: _Shared, frontend: Frontend, windows: Windows, seed: int, place: str) -> corpus.Corpus:
     del place  # part of the key: a corpus lies on a device
     setting = shared.setting
-    spectrograms = prepare(setting.recordings, frontend, setting.cache, workers=setting.threads)
+    cached = prepare(setting.recordings, frontend, setting.cache, workers=setting.threads)
     knobs = Hyperparameters(frontend=frontend, windows=windows)
-    return corpus.build(setting.recordings, spectrograms, setting.folds(seed), knobs, compute.best())
+    return corpus.build(setting.recordings, cached, setting.folds(seed), knobs, compute.best())

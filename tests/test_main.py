@@ -409,7 +409,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_failed_run_exits_with_1(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    from study.launch import RunError
+    from rfcx_model.errors import RunError
 
     def failing() -> None:
         raise RunError("a shared stage failed: MemoryError")
