@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from study.trials import EndState, read_trials
 LOCAL_STORE_BYTES = 200 * 1024**2  # Ray carries boxes and configs; spectrograms are memory-mapped files
 SHORT_PATH = 25  # Ray's sockets stand 77 characters below its folder, and a socket's path may have 107
 KNOCK_S = 10.0
+AGAIN_S = 2.0
 RETRIES = 1  # of a trial that failed; it goes on from its last epoch
 
 
@@ -55,7 +58,8 @@ def session(address: str | None) -> Iterator[None]:
                 "Start one with `ray start --head`, or leave --address out to use this machine alone."
             ) from error
         try:
-            yield
+            with _heard_interrupts():
+                yield
         finally:
             ray.shutdown()
         return
@@ -72,10 +76,31 @@ def session(address: str | None) -> Iterator[None]:
             _node_ip_address="127.0.0.1",
             _temp_dir=folder,
         )
-        yield
+        with _heard_interrupts():
+            yield
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _heard_interrupts() -> Iterator[None]:
+    """Ctrl-C until it is heard: code of Ray may swallow a KeyboardInterrupt, so it is raised again a little later."""
+
+    def strike(_number: int, _frame: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears signals
+        return
+    kept = {number: signal.signal(number, strike) for number in (signal.SIGINT, signal.SIGALRM)}
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 def _knock(address: str) -> None:

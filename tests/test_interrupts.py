@@ -1,0 +1,30 @@
+"""Ctrl-C is heard although code in between swallows it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+
+from study import launch
+
+
+def test_an_interrupt_that_is_swallowed_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "AGAIN_S", 0.05)
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM)
+    with pytest.raises(KeyboardInterrupt):
+        _swallow_the_first()
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM)) == before
+    time.sleep(0.1)  # and no more once it has been heard
+
+
+def _swallow_the_first() -> None:
+    with launch._heard_interrupts():
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1.0)
+        time.sleep(5.0)
+        pytest.fail("the interrupt was swallowed")
