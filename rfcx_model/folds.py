@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _DEALS = 4
 _LEAST_GAIN = 1e-9
+_MOVES_A_GROUP = 20
 
 
 def assign_folds(recordings: Recordings, n_folds: int, seed: int) -> np.ndarray:
@@ -87,19 +88,25 @@ def _deal(counts: np.ndarray, n_folds: int, generator: np.random.Generator) -> n
 
 
 def _level(scaled: np.ndarray, folds: np.ndarray, n_folds: int) -> np.ndarray:
-    """Move groups, `scaled` (group, label), between `folds` (group,), in place; what each fold holds then."""
+    """Move groups, `scaled` (group, label), between `folds` (group,), in place; what each fold holds then.
+
+    Sums are einsum's, not a BLAS library's, whose threads may add in another order in another process.
+    """
     everyone = np.arange(len(scaled))
     in_fold = np.zeros((n_folds, scaled.shape[1]))
     np.add.at(in_fold, folds, scaled)
     own = np.square(scaled).sum(axis=1, keepdims=True)
-    while True:
-        overlap = scaled @ in_fold.T
+    overlap = np.einsum("gl,fl->gf", scaled, in_fold)
+    for _ in range(_MOVES_A_GROUP * len(scaled)):  # a bound only: every move evens out, and few are needed
         change = overlap - overlap[everyone, folds][:, None] + own  # half the change of unevenness: (group, fold)
         change[everyone, folds] = 0.0
         change[np.bincount(folds, minlength=n_folds)[folds] == 1] = 0.0  # a fold is never emptied
         group, fold = divmod(int(change.argmin()), n_folds)
         if change[group, fold] > -_LEAST_GAIN:
-            return in_fold
-        in_fold[folds[group]] -= scaled[group]
-        in_fold[fold] += scaled[group]
+            break
+        shared = np.einsum("gl,l->g", scaled, scaled[group])
+        for one, sign in ((folds[group], -1.0), (fold, 1.0)):
+            in_fold[one] += sign * scaled[group]
+            overlap[:, one] += sign * shared
         folds[group] = fold
+    return in_fold

@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -247,11 +246,9 @@ def test_long_tables_are_capped_and_say_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_five_thousand_trials_make_less_than_ten_megabytes_within_a_minute(tmp_path: Path) -> None:
+def test_five_thousand_trials_make_less_than_ten_megabytes(tmp_path: Path) -> None:
     make_study(tmp_path, trials=5000)
-    begin = time.monotonic()
     html, _markdown = report.write(tmp_path)
-    assert time.monotonic() - begin < 60
     assert html.stat().st_size < 10_000_000
 
 
