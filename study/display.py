@@ -29,7 +29,7 @@ class Display:
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Display]:
-        """A bar for one piece of work; `total` counts what `advance` and `at` count."""
+        """A bar for one piece of work; `total` counts what `at` counts."""
         self._phase, self._done, self._total, self._status, self._last_line = name, 0, total, "", time.monotonic()
         if self.console.is_terminal:
             self._progress = Progress(
@@ -57,10 +57,6 @@ class Display:
         """So much is done; `total` where it has become known."""
         self._done, self._total = done, self._total if total is None else total
         self._show()
-
-    def advance(self, count: int = 1) -> None:
-        """So much more is done."""
-        self.at(self._done + count)
 
     def status(self, text: str) -> None:
         """What stands behind the bar."""

@@ -75,7 +75,7 @@ def trial_request(study: Study, setting: Setting, hyperparameters: Hyperparamete
 
 
 def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> None:
-    """study.json and folds.csv; a folder that has them already keeps them."""
+    """study.json and folds.csv, written anew at each start."""
     folder.mkdir(parents=True, exist_ok=True)
     recordings = setting.recordings
     ids = recordings.train["recording_id"]
