@@ -19,6 +19,7 @@ _strict: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 MixupSite = Literal["none", "input", "stage3", "stage4"]
 StageName = Literal["stage1", "stage2", "stage3"]
 LabelRule = Literal["convex", "union", "diary"]
+TeacherScheme = Literal["own", "nested", "diary"]
 
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
@@ -105,9 +106,10 @@ class Stage1:
     crop: Literal["event", "random"] = "event"
     jitter_frames: tuple[Natural, ...] = (0, 32, 64, 128, 256)  # event crops move by one of these, either way
     fp_recordings: Natural = 30  # drawn anew each epoch, all-zero targets
-    pseudo_threshold: Fraction = 1.0  # framewise labels of the model itself above this; 1 switches them off
+    pseudo_threshold: Fraction = 1.0  # framewise labels of the model itself from this on (diary: 0.7); 1: off
     mixup_site: MixupSite = "none"
     mixup_alpha: Positive = 0.1
+    label_rule: LabelRule = "convex"  # stage 1 mixes soft targets; diary
     weight_decay: NonNegative = 0.0
 
 
@@ -132,21 +134,24 @@ class Stage2:
 class Stage3:
     """As stage 2, with the teachers' pseudo-labels and mixup. The mission's four knobs stand here."""
 
-    epochs: Count = 5
+    epochs: Natural = 5  # of each cycle; 0 ends the recipe with stage 2, or with stage 1
     learning_rate: Positive = 3e-4
     cosine_epochs: Count = 5
     batch_recordings: Count = 32
-    accumulate: Count = 1
+    accumulate: Count = 1  # the diary's later runs: 8 recordings, 4 accumulated
     mixup_site: MixupSite = "input"
     mixup_alpha: Positive = 0.1  # of Beta(alpha, alpha); diary
-    label_rule: LabelRule = "convex"
+    label_rule: LabelRule = "diary"
     focal_gamma: NonNegative = 2.0  # diary
     positive_weight_decay: bool = False
     weight_decay: NonNegative = 0.0
     pseudo_threshold: Fraction = 0.9  # diary; 1 switches pseudo-labels off
-    pseudo_weight: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # loss weight of a pseudo-positive
-    teachers: Count = 5  # stage-2 models a student's fold; none has seen that fold
+    pseudo_rule: Literal["votes", "mean"] = "votes"  # of the teachers; "mean" is the diary's later form, from 0.5 on
+    pseudo_weight: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # loss weight of a pseudo-positive; later 0.5
+    teacher_scheme: TeacherScheme = "own"  # see study/stages.py; "diary" leaks the held-out fold to its student
+    teachers: Count = 5  # stage-2 models a student's fold with "own"; the others have as many as their scheme
     votes: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6  # of the teachers; the diary's 3 of 5
+    cycles: Annotated[int, Field(ge=1, le=3)] = 1  # label again, train again
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # of averaged weights; 0 takes the last epoch's
 
 
@@ -157,6 +162,7 @@ class Ruler:
     window_s: Positive = 8.192
     hop_s: Positive = 4.096
     min_box_s: NonNegative = 1.0  # a box is widened to at least this
+    every_epochs: Count = 1  # a trial is scored after every so many epochs of a stage, and after the last
 
 
 @dataclass(frozen=True, config=_strict)
@@ -172,6 +178,37 @@ class Hyperparameters:
     stage3: Stage3 = Field(default_factory=Stage3)
     ruler: Ruler = Field(default_factory=Ruler)
 
+    @model_validator(mode="after")
+    def _recipe(self) -> Hyperparameters:
+        second, third = self.stage2, self.stage3
+        if not self.stage1.epochs + second.epochs + third.epochs:
+            raise ValueError("one of stage1.epochs, stage2.epochs and stage3.epochs > 0 must hold, but all are 0")
+        if third.epochs and third.pseudo_threshold < 1 and not second.epochs:
+            raise ValueError(
+                "stage3.pseudo_threshold < 1 needs teachers, which stage 2 trains, but got "
+                f"stage3.pseudo_threshold={third.pseudo_threshold:g}, stage2.epochs=0; "
+                "give stage2.epochs, or set stage3.pseudo_threshold = 1"
+            )
+        if third.cycles > 1 and third.pseudo_threshold == 1:
+            raise ValueError(
+                f"stage3.cycles > 1 labels again, but got stage3.cycles={third.cycles}, stage3.pseudo_threshold=1, "
+                "which labels nothing; set stage3.cycles = 1, or a threshold below 1"
+            )
+        return self
+
+    @property
+    def last_stage(self) -> StageName:
+        """The last stage with epochs: its models are the recipe's result."""
+        if self.stage3.epochs:
+            return "stage3"
+        return "stage2" if self.stage2.epochs else "stage1"
+
+    @property
+    def site(self) -> MixupSite:
+        """The mixup site of the last stage."""
+        site: MixupSite = getattr(self, self.last_stage).mixup_site
+        return site
+
 
 READS: Final[dict[StageName, tuple[str, ...]]] = {
     "stage1": ("frontend", "windows", "network", "augment", "stage1"),
@@ -179,6 +216,9 @@ READS: Final[dict[StageName, tuple[str, ...]]] = {
     "stage3": ("stage3", "ruler"),  # and all that stages 1 and 2 read
 }
 """The groups that each stage reads itself; what it reads through its parents is in their names."""
+
+UNREAD: Final = ("stage3.cycles", "stage3.teachers")
+"""Knobs that decide which stages are asked for. They act through those stages alone and stand in no stage's name."""
 
 UNSEARCHABLE: Final = ("ruler",)
 """Groups that a space may fix but not search: the ruler does not move."""
@@ -218,4 +258,8 @@ def group_of(hyperparameters: Hyperparameters, stage: StageName) -> dict[str, di
     """What `stage` reads itself, as plain JSON values: the knobs' share of its name."""
     wanted = READS[stage]
     nested = _adapter.dump_python(hyperparameters, mode="json")
-    return {group.name: nested[group.name] for group in fields(Hyperparameters) if group.name in wanted}
+    return {
+        group.name: {name: v for name, v in nested[group.name].items() if f"{group.name}.{name}" not in UNREAD}
+        for group in fields(Hyperparameters)
+        if group.name in wanted
+    }

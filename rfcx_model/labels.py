@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,16 +85,37 @@ def window_labels(
     return WindowLabels(recording, start, positive, negative)
 
 
-def pseudo_positives(probabilities: Floats, *, threshold: float, votes: float) -> NDArray[np.bool_]:
-    """Cells that enough teachers call: more than `threshold` by at least the fraction `votes` of them.
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """What the teachers of one student say of all windows.
 
-    Args:
-        probabilities: (teacher, window, species), clipwise; NaN means the teacher may not speak there
-        threshold: a probability; 1 switches pseudo-labels off
-        votes: 3 of 5 is 0.6
+    Where `unseen` is given, a label also needs the call of a teacher that was not trained on that recording.
     """
-    needed = math.ceil(votes * len(probabilities) - 1e-9)
-    return np.asarray((probabilities > threshold).sum(axis=0) >= max(needed, 1))
+
+    said: Floats  # (teacher, window, species) clipwise probabilities; NaN where a teacher may not speak
+    unseen: NDArray[np.bool_] | None = None  # (teacher, window)
+
+
+def pseudo_positives(
+    lessons: Lessons, *, threshold: float, votes: float, rule: Literal["votes", "mean"] = "votes"
+) -> NDArray[np.bool_]:
+    """Cells (window, species) that the teachers call present.
+
+    votes: more than `threshold` in at least the fraction `votes` of the teachers (the diary's 3 of 5 is 0.6);
+    mean:  the teachers' mean is at least `threshold`. A threshold of 1 switches pseudo-labels off.
+    """
+    said = lessons.said
+    if threshold >= 1:
+        return np.zeros(said.shape[1:], dtype=bool)
+    calls = said > threshold
+    if rule == "votes":
+        called = calls.sum(axis=0) >= max(math.ceil(votes * len(said) - 1e-9), 1)
+    else:
+        calls = said >= threshold
+        called = said.mean(axis=0) >= threshold
+    if lessons.unseen is not None:
+        called = called & (calls & lessons.unseen[:, :, None]).any(axis=0)
+    return np.asarray(called)
 
 
 def with_pseudo(labels: WindowLabels, pseudo: NDArray[np.bool_], weight: float) -> WindowLabels:

@@ -15,6 +15,9 @@ from torch.optim.swa_utils import AveragedModel
 from rfcx_model.labels import WindowLabels
 from rfcx_model.network import RFCXNet
 
+HeldOut = tuple[int, ...]
+"""The folds that one model never sees; empty for a model of all data."""
+
 
 @dataclass(frozen=True, eq=False)
 class State:
@@ -24,7 +27,7 @@ class State:
     facts: Mapping[str, Any]
 
     def weights(self, model: int) -> dict[str, Tensor]:
-        """The weights of the model at this place in `Task.folds`: averaged ones where the stage averages."""
+        """The weights of the model at this place in `Task.held_out`: averaged ones where the stage averages."""
         for kind in ("average", "net"):
             prefix = f"{model}.{kind}."
             found = {name.removeprefix(prefix): t for name, t in self.tensors.items() if name.startswith(prefix)}
@@ -39,9 +42,9 @@ class State:
 
 @dataclass(eq=False)
 class Learner:
-    """One fold's network in training."""
+    """One network in training, which may not see the folds that are held out."""
 
-    fold: int
+    held_out: HeldOut
     net: RFCXNet
     optimiser: torch.optim.Adam
     average: AveragedModel | None

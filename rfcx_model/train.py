@@ -1,4 +1,4 @@
-"""The three stages of the recipe, as generators of epochs with all folds abreast.
+"""The three stages of the recipe, as generators of epochs with all fold models abreast.
 
 A stage is a pure function of its Task: every epoch's randomness comes from (seed, stage, fold, epoch), so a stage
 that is resumed from any epoch's State goes on exactly as if it had not been stopped.
@@ -20,8 +20,8 @@ from rfcx_model.augment import augment
 from rfcx_model.compute import Compute
 from rfcx_model.corpus import Corpus
 from rfcx_model.hyperparameters import Hyperparameters, Stage1, Stage2, Stage3, StageName
-from rfcx_model.labels import Floats, WindowLabels, pseudo_positives, with_pseudo
-from rfcx_model.learner import Learner, State, restore, snapshot
+from rfcx_model.labels import Floats, Lessons, WindowLabels, pseudo_positives, with_pseudo
+from rfcx_model.learner import HeldOut, Learner, State, restore, snapshot
 from rfcx_model.losses import masked_loss
 from rfcx_model.metrics import OutOfFold, measure
 from rfcx_model.mixup import Labels, Mix, draw, mix_labels
@@ -32,29 +32,31 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One stage for some fold models, and all it starts from.
+    """One stage for some models, and all it starts from.
 
-    `folds` are the held-out folds, one model each; −1 holds nothing out. `starts` are the weights that each model
-    begins with (None: fresh or pretrained). `teachers` hold, for each model, what its teachers say:
-    (teacher, window, species), NaN where they may not speak. `measured` asks for out-of-fold metrics at every epoch.
+    `held_out` are the folds that each model never sees. `starts` are the weights that each begins with (None: fresh
+    or pretrained). `lessons` hold, for each model, what its teachers say. `cycle` counts how often stage 3 has been
+    taught. `measured` asks for out-of-fold metrics, for which the models' held-out folds must be disjoint.
     """
 
     hyperparameters: Hyperparameters
     corpus: Corpus
     compute: Compute
-    folds: tuple[int, ...]
+    held_out: tuple[HeldOut, ...]
     seed: int
     starts: tuple[Weights | None, ...]
-    teachers: tuple[Floats, ...] = ()
+    lessons: tuple[Lessons, ...] = ()
+    cycle: int = 1
     measured: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class Epoch:
-    """One epoch of all fold models of a stage.
+    """One epoch of all models of a stage.
 
-    `outputs` are arrays for others: stage 2's last epoch has `probabilities` (model, window, species), NaN in the
-    held-out fold; every measured epoch `recording_scores`, `box_scores` and `folds` (see metrics.OutOfFold).
+    `metrics` are empty where the epoch was not measured. `outputs` are arrays for others: stage 2's last epoch has
+    `probabilities` (model, window, species) of all windows; every measured epoch `recording_scores`, `box_scores`
+    and `folds` (see metrics.OutOfFold).
     """
 
     stage: int
@@ -67,7 +69,7 @@ class Epoch:
 
 
 def stage(name: StageName, task: Task, resume: State | None = None) -> Iterator[Epoch]:
-    """Train a stage, one epoch of every fold model at a time.
+    """Train a stage, one epoch of every model at a time.
 
     Args:
         name: which stage
@@ -78,7 +80,7 @@ def stage(name: StageName, task: Task, resume: State | None = None) -> Iterator[
         The epochs that are still to be trained.
     """
     knobs = _knobs(task.hyperparameters, name)
-    learners = [_learner(name, task, index) for index in range(len(task.folds))]
+    learners = [_learner(name, task, index) for index in range(len(task.held_out))]
     done = 0
     if resume is not None:
         restore(learners, resume)
@@ -89,7 +91,7 @@ def stage(name: StageName, task: Task, resume: State | None = None) -> Iterator[
         metrics: dict[str, float] = {}
         if name == "stage2" and epoch == knobs.epochs:
             outputs["probabilities"] = np.stack([_teach(task, learner) for learner in learners])
-        if task.measured:
+        if task.measured and (epoch % task.hyperparameters.ruler.every_epochs == 0 or epoch == knobs.epochs):
             scored = _out_of_fold(task, learners)
             metrics = measure(task.corpus.listed, scored, _pseudo_truth(learners, task.corpus))
             outputs |= {
@@ -98,8 +100,17 @@ def stage(name: StageName, task: Task, resume: State | None = None) -> Iterator[
                 "folds": scored.folds,
             }
         train_loss = float(np.mean(losses))
-        facts = {"stage": name, "cycle": 1, "epoch": epoch, "train_loss": train_loss, "metrics": metrics}
-        yield Epoch(int(name[-1]), 1, epoch, train_loss, metrics, snapshot(learners, facts), outputs)
+        facts = {"stage": name, "cycle": task.cycle, "epoch": epoch, "train_loss": train_loss, "metrics": metrics}
+        yield Epoch(int(name[-1]), task.cycle, epoch, train_loss, metrics, snapshot(learners, facts), outputs)
+
+
+def said(weights: Weights, hyperparameters: Hyperparameters, corpus: Corpus, compute: Compute) -> Floats:
+    """What a finished model says of every training window, (window, species)."""
+    net = network.build(hyperparameters.network, corpus.n_species, seed=0, load_pretrained=False)
+    net.load_state_dict(weights)
+    net = net.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload]
+    grid = Grid(corpus.windows.recording, corpus.windows.start, hyperparameters.windows.window_frames)
+    return predict.clipwise(net, corpus.sounds, grid, compute)
 
 
 def _knobs(hyperparameters: Hyperparameters, name: StageName) -> Stage1 | Stage2 | Stage3:
@@ -109,8 +120,8 @@ def _knobs(hyperparameters: Hyperparameters, name: StageName) -> Stage1 | Stage2
 
 
 def _learner(name: StageName, task: Task, index: int) -> Learner:
-    fold, start, knobs = task.folds[index], task.starts[index], _knobs(task.hyperparameters, name)
-    seed = batches.derive(task.seed, name, fold, "weights")
+    held_out, start, knobs = task.held_out[index], task.starts[index], _knobs(task.hyperparameters, name)
+    seed = batches.derive(task.seed, *_words(name, task, held_out), "weights")
     settings = task.hyperparameters.network
     net = network.build(settings, task.corpus.n_species, seed, load_pretrained=start is None)
     if start is not None:
@@ -120,18 +131,29 @@ def _learner(name: StageName, task: Task, index: int) -> Learner:
     if isinstance(knobs, Stage3) and knobs.ema_decay > 0:
         average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(knobs.ema_decay), use_buffers=True)  # type: ignore[no-untyped-call]
     labels = task.corpus.windows
-    if isinstance(knobs, Stage3) and task.teachers and knobs.pseudo_threshold < 1:
-        pseudo = pseudo_positives(task.teachers[index], threshold=knobs.pseudo_threshold, votes=knobs.votes)
-        labels = with_pseudo(labels, pseudo, knobs.pseudo_weight)
+    if isinstance(knobs, Stage3) and task.lessons:
+        labels = taught(labels, task.lessons[index], knobs)
     optimiser = torch.optim.Adam(net.parameters(), lr=knobs.learning_rate, weight_decay=knobs.weight_decay)
-    return Learner(fold, net, optimiser, average, labels, task.corpus.folds != fold)
+    return Learner(held_out, net, optimiser, average, labels, ~np.isin(task.corpus.folds, held_out))
+
+
+def taught(labels: WindowLabels, lessons: Lessons, knobs: Stage3) -> WindowLabels:
+    """The listed labels and what the teachers add to them."""
+    pseudo = pseudo_positives(lessons, threshold=knobs.pseudo_threshold, votes=knobs.votes, rule=knobs.pseudo_rule)
+    return with_pseudo(labels, pseudo, knobs.pseudo_weight)
+
+
+def _words(name: StageName, task: Task, held_out: HeldOut) -> tuple[str, ...]:
+    """What tells one model's random streams from those of all others of its seed."""
+    model = "+".join(map(str, held_out)) if held_out else "-1"
+    return (name, model) if task.cycle == 1 else (name, f"cycle {task.cycle}", model)
 
 
 def _train_epoch(name: StageName, task: Task, learner: Learner, epoch: int) -> float:
     """Train one model for one epoch and return its loss a unit of label weight, in nats."""
     hyperparameters, corpus, compute = task.hyperparameters, task.corpus, task.compute
     knobs = _knobs(hyperparameters, name)
-    draws = batches.streams(batches.derive(task.seed, name, learner.fold, epoch))
+    draws = batches.streams(batches.derive(task.seed, *_words(name, task, learner.held_out), epoch))
     parts = list(_batches(knobs, task, learner, draws.order))
     accumulate = 1 if isinstance(knobs, Stage1) else knobs.accumulate
     learner.net.train()
@@ -143,7 +165,7 @@ def _train_epoch(name: StageName, task: Task, learner: Learner, epoch: int) -> f
         mix = draw(knobs.mixup_site, knobs.mixup_alpha, len(part.start), draws.mix)
         mix = Mix(mix.site, mix.lam, mix.partner.to(compute.device))
         labels = Labels(*(torch.from_numpy(a).to(compute.device) for a in (part.positive, part.negative)))
-        labels = mix_labels(labels, mix, "convex" if isinstance(knobs, Stage1) else knobs.label_rule)
+        labels = mix_labels(labels, mix, knobs.label_rule)
         with compute.autocast():
             logits = learner.net(x.contiguous(memory_format=compute.memory_format), mix, draws.dropout)
         labels = _self_labelled(labels, logits, knobs)
@@ -188,13 +210,10 @@ def _self_labelled(labels: Labels, logits: network.Logits, knobs: Stage1 | Stage
 
 
 def _teach(task: Task, learner: Learner) -> Floats:
-    """What a finished stage-2 model says of every training window; NaN in the fold that it has not seen."""
+    """What a finished stage-2 model says of every training window; who may listen where is decided by its students."""
     windows = task.corpus.windows
-    allowed = np.flatnonzero(learner.training[windows.recording])
-    grid = Grid(windows.recording[allowed], windows.start[allowed], _length(task))
-    said = np.full(windows.positive.shape, np.nan, dtype=np.float32)
-    said[allowed] = predict.clipwise(learner.judged, task.corpus.sounds, grid, task.compute)
-    return said
+    grid = Grid(windows.recording, windows.start, _length(task))
+    return predict.clipwise(learner.judged, task.corpus.sounds, grid, task.compute)
 
 
 def _out_of_fold(task: Task, learners: Sequence[Learner]) -> OutOfFold:
@@ -205,14 +224,14 @@ def _out_of_fold(task: Task, learners: Sequence[Learner]) -> OutOfFold:
     boxes = np.full(len(corpus.boxes.recording), -1.0, dtype=np.float32)
     folds = np.full(n_recordings, -1, dtype=np.int64)
     for learner in learners:
-        held_out = np.flatnonzero(corpus.folds == learner.fold)
+        held_out = np.flatnonzero(~learner.training)
         if not len(held_out):
             continue
         grid = predict.ruler_grid(corpus.frames, held_out, ruler, corpus.frames_per_s)
         said = predict.framewise(learner.judged, corpus.sounds, grid, task.compute)
         scores = np.maximum(scores, predict.recording_scores(said, grid, n_recordings))
         boxes = np.maximum(boxes, predict.box_scores(said, grid, corpus.boxes, ruler.min_box_s * corpus.frames_per_s))
-        folds[held_out] = learner.fold
+        folds[held_out] = corpus.folds[held_out]
     return OutOfFold(scores, boxes, folds)
 
 

@@ -87,7 +87,7 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
 def _as_trained(setting: Setting, bundle: Bundle, folds: tuple[int, ...]) -> stages.Request:
     """The request as the search made it: stages may have been shared or abreast; whichever is stored is taken."""
     store, partition = open_store(setting.store, compute.best()), setting.partition(bundle.seed)
-    for first_own in ("stage3", "stage2", "stage1"):
+    for first_own in reversed(stages.STAGES):
         request = stages.trial_request(bundle.hyperparameters, folds, bundle.seed, first_own)
         if store.epochs_done(request.name(bundle.hyperparameters, partition)):
             return request

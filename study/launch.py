@@ -30,9 +30,10 @@ from study.searcher import StudySearcher
 from study.setting import Setting, refuse_missing_gpu, spectrograms, trial_seed
 from study.space import Resources, Study
 from study.store import open_store
-from study.study_folder import Order, held, networks, study_cost, trial_request, write_study
+from study.study_folder import Order, held, networks, write_study
 from study.trainable import Desk, Job, StageOrder, train_stage, trial, trial_name
 from study.trials import EndState, read_trials
+from study.work import done_work, planned_work, shared_stages
 
 LOCAL_STORE_BYTES = 200 * 1024**2  # Ray carries boxes and configs; spectrograms are memory-mapped files
 SHORT_PATH = 25  # Ray's sockets stand 77 characters below its folder, and a socket's path may have 107
@@ -151,18 +152,16 @@ def _run(study: Study, setting: Setting, folder: Path, order: Order, slots: Shar
     """All that changes the study's folder."""
     write_study(study, setting, folder, order)
     job = Job(study, setting, folder, Desk.remote())  # type: ignore[attr-defined]
-    cost = study_cost(study, setting, order.trials)
-    display.say(
-        f"{folder}: {cost.total} fold-epochs at most ({cost.shared} shared, {cost.trials} in trials); "
-        f"{cost.unshared} if nothing were shared"
-    )
-    baseline = study.hyperparameters(study.baseline)
-    for replicate in range(study.search.replicates):
-        request = trial_request(study, setting, baseline, replicate)
-        shared = [one for one in stages.earlier(request) if one.folds != request.folds]
-        seed = trial_seed(study.search.seed, replicate)
-        train_shared(setting, job.desk, [StageOrder(baseline, one, seed) for one in shared], slots, display)
+    cost = planned_work(study, setting, order.trials)
+    display.say(f"{folder}: {cost}")
+    orders = [
+        StageOrder(hyperparameters, one, trial_seed(study.search.seed, replicate))
+        for hyperparameters, one, replicate in shared_stages(study, setting, order.trials or study.budget.trials)
+    ]
+    train_shared(setting, job.desk, orders, slots, display)
     _search(job, slots, order, display)
+    trials = read_trials(folder / "trials.jsonl")
+    display.say(str(done_work(study, setting, open_store(setting.store, compute.best()), trials)))
 
 
 def train_stages(setting: Setting, orders: Sequence[StageOrder], display: Display) -> None:
@@ -190,10 +189,10 @@ def train_shared(setting: Setting, desk: Any, orders: Sequence[StageOrder], slot
         hyperparameters, request, partition = order.hyperparameters, order.request, setting.partition(order.seed)
         name, epochs = request.name(hyperparameters, partition), request.epochs(hyperparameters)
         done = store.epochs_done(name)
-        if done == epochs:
+        if done >= epochs or name in tasks:
             continue
-        total += len(request.folds) * (epochs - done)
-        earlier = [tasks[n] for n in (p.name(hyperparameters, partition) for p in request.after) if n in tasks]
+        total += len(request.held_out) * (epochs - done)
+        earlier = [tasks[n] for n in stages.names(request.after, hyperparameters, partition) if n in tasks]
         task = train_stage.options(num_cpus=slots.cpus, num_gpus=slots.gpus)
         tasks[name] = task.remote(order, setting, desk, *earlier)
     if not tasks:

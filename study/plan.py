@@ -22,7 +22,7 @@ from study.machine import cores
 from study.setting import Setting
 from study.space import Study
 from study.stages import Cost
-from study.study_folder import study_cost
+from study.work import planned_work
 
 TIMED_STEPS = 3
 GPU_TRIALS = 2  # trials that share a GPU unless the space says otherwise
@@ -45,12 +45,10 @@ class Forecast:
         return asdict(self) | {"fold_epochs": self.cost.total}
 
     def __str__(self) -> str:
-        times = self.cost.unshared / self.cost.total
         return "\n".join(
             [
                 f"{self.trials} trials on {self.folds} folds, {self.slots} at a time ({self.device})",
-                f"{self.cost.total} fold-epochs: {self.cost.shared} shared and {self.cost.trials} in the trials; "
-                f"{self.cost.unshared} if nothing were shared, {times:.1f} times as many",
+                str(self.cost),
                 f"about {self.hours:.2f} hours if no trial is pruned, {self.gpu_hours:.2f} GPU-hours "
                 "(a few training steps timed just now; pruning saves more)",
             ]
@@ -66,7 +64,7 @@ def plan(study: Study, data: Path, trials: int | None) -> Forecast:
     recordings = load(data)
     hyperparameters = study.hyperparameters(study.baseline)
     setting = Setting(recordings, study.search.folds, Path(), Path(), threads=1)
-    cost = study_cost(study, setting, trials)
+    cost = planned_work(study, setting, trials)
     place = compute.best()
     slots = study.resources.concurrent or (GPU_TRIALS if place.device.type == "cuda" else cores())
     seconds = _seconds(hyperparameters, recordings, study, cost, place) / slots
@@ -95,12 +93,11 @@ def _seconds(
     hop = max(1, round(h.ruler.hop_s * h.frontend.frames_per_s))
     scored = sum(len(grid(n, h.windows.window_frames, hop)) for n in frames) / folds
     boxes = recordings.boxes
-    crops = boxes.loc[boxes["positive"], "recording"].nunique() * (folds - 1) / folds + h.stage1.fp_recordings
-    first = folds * h.stage1.epochs if study.first_stage != "stage1" else 0
-    later = cost.shared - first
-    return float(
-        first * crops * train_s + later * windows * train_s + cost.trials * (windows * train_s + scored * score_s)
-    )
+    confirmed = boxes.loc[boxes["positive"], "recording"]
+    calls = len(confirmed) if h.stage1.crops_per == "call" else confirmed.nunique()
+    crops = calls * (folds - 1) / folds + h.stage1.fp_recordings
+    crops_s, windows_s = crops * train_s, windows * train_s
+    return float(cost.crops * crops_s + (cost.total - cost.crops) * windows_s + cost.measured * scored * score_s)
 
 
 def _timed(hyperparameters: Hyperparameters, n_species: int, place: compute.Compute) -> tuple[float, float]:

@@ -47,7 +47,7 @@ class StudySearcher(Searcher):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = study
         self._limit = limit
-        self._points = _points(study)
+        self._points = study.points()
         self._optuna = optuna.create_study(directions=_directions(study))
         self._open: dict[int, optuna.Trial] = {}
         self._facts: dict[int, _Asked] = {}
@@ -182,19 +182,6 @@ def _config(number: int, attempt: int, replicate: int, params: Params) -> dict[s
 
 def _directions(study: Study) -> list[StudyDirection]:
     return [StudyDirection.MAXIMIZE] * (2 if study.objective.rule == "pareto" else 1)
-
-
-def _points(study: Study) -> list[tuple[int, Params]]:
-    """What is tried before the sampler is asked, with its replicate; all of a grid, one replicate after the other."""
-    if study.search.sampler != "grid":
-        first: list[Params] = []
-        for point in (study.baseline, *study.tries):
-            if dict(point) not in first:
-                first.append(dict(point))
-        return [(0, point) for point in first]
-    baseline = dict(study.baseline)
-    arms = [baseline, *(point for point in study.grid() if point != baseline)]
-    return [(replicate, arm) for replicate in range(study.search.replicates) for arm in arms]
 
 
 def _values(study: Study, score: float | None, metrics: Mapping[str, float]) -> list[float] | None:

@@ -83,6 +83,11 @@ class Alone:
         del name
         return True
 
+    def holds(self, name: str) -> bool:
+        """Always."""
+        del name
+        return True
+
     def release(self, name: str) -> None:
         """Nothing to do."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -76,6 +77,16 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Arm:
+    """One recipe of a list that is tried as it stands: a regime, with its mixup site as the other label."""
+
+    regime: str
+    params: Mapping[str, Any]  # every searched knob
+    named: tuple[str, ...]  # those that the arm itself names
+    published: Mapping[str, float]  # what its author reported, by the author's names of the figures
+
+
+@dataclass(frozen=True)
 class Study:
     """One question: what is asked, tuned and fixed, how it is searched, and what it may cost."""
 
@@ -90,6 +101,7 @@ class Study:
     search: Search
     budget: Budget
     resources: Resources
+    arms: tuple[Arm, ...] = ()  # of a grid that is a list instead of a product
 
     def hyperparameters(self, params: Mapping[str, Any]) -> Hyperparameters:
         """`params` over the fixed knobs over the defaults."""
@@ -123,8 +135,11 @@ class Study:
         return params
 
     def grid(self) -> Iterator[Params]:
-        """Every combination of active values, the last knob turning fastest. For finite domains."""
-        yield from self._grid(self.knobs, {})
+        """The arms, else every combination of active values, the last knob turning fastest. For finite domains."""
+        if self.arms:
+            yield from (dict(arm.params) for arm in self.arms)
+        else:
+            yield from self._grid(self.knobs, {})
 
     def _grid(self, left: tuple[Knob, ...], params: Params) -> Iterator[Params]:
         if not left:
@@ -135,26 +150,64 @@ class Study:
             for value in left[0].values():
                 yield from self._grid(left[1:], {**params, left[0].name: value})
 
+    def points(self) -> list[tuple[int, Params]]:
+        """What is tried before a sampler is asked, with its replicate: all of a grid, one replicate after another."""
+        if self.search.sampler != "grid":
+            first: list[Params] = []
+            for point in (self.baseline, *self.tries):
+                if dict(point) not in first:
+                    first.append(dict(point))
+            return [(0, point) for point in first]
+        baseline = dict(self.baseline)
+        arms = [baseline, *(point for point in self.grid() if point != baseline)]
+        return [(replicate, arm) for replicate in range(self.search.replicates) for arm in arms]
+
     @property
     def first_stage(self) -> StageName:
-        """The first stage that a searched knob changes; a trial's own epochs begin with it."""
+        """The first stage that a searched knob changes."""
         groups = {name.partition(".")[0] for name in self.searched()}
         return next(stage for stage in _STAGES if groups & set(READS[stage]))
 
+    def first_own(self, last: StageName) -> StageName:
+        """The first stage of its own of a trial that ends with stage `last`.
+
+        A grid is known in advance, so only the last stage is the trial's own. A search has each trial train, report
+        and be judged from the first stage on that a searched knob changes.
+        """
+        return last if self.search.sampler == "grid" else self.first_stage
+
     def planned_epochs(self, params: Mapping[str, Any]) -> int:
-        """Epochs of a trial's own stages: the steps it reports when it is not pruned. Stage 2 counts once a teacher."""
+        """The steps that a trial reports when it is not pruned: measured epochs of its own stages 1 and 3.
+
+        Stage 2 trains teachers, which are not the trial's model; it is reported where it is the last stage.
+        """
         config = {**knobs(), **self.fixed, **params}
-        teachers = config["stage3.teachers"] if config["stage3.pseudo_threshold"] < 1 else 0
-        times = {"stage1": 1, "stage2": teachers, "stage3": 1}
-        own = _STAGES[_STAGES.index(self.first_stage) :]
-        return sum(times[stage] * int(config[f"{stage}.epochs"]) for stage in own)
+        last = max(stage for stage in _STAGES if config[f"{stage}.epochs"] or stage == "stage1")
+        own = _STAGES[_STAGES.index(self.first_own(last)) : _STAGES.index(last) + 1]
+        cycles = {"stage3": int(config["stage3.cycles"])}
+        return sum(
+            cycles.get(stage, 1) * math.ceil(config[f"{stage}.epochs"] / config["ruler.every_epochs"])
+            for stage in own
+            if stage != "stage2" or stage == last
+        )
 
     def epoch_range(self) -> tuple[int, int]:
         """The fewest and the most steps that a trial of this study can have."""
-        deciding = [k for k in self.knobs if k.name.endswith(".epochs") or k.name in _COUNTING]
+        if self.arms:
+            steps = [self.planned_epochs(arm.params) for arm in self.arms]
+            return min(steps), max(steps)
+        deciding = [k for k in self.knobs if k.name.endswith(".epochs") or k.name == "stage3.cycles"]
         corners = product(*[[(knob.name, value) for _, value in knob.extremes()] for knob in deciding])
         steps = [self.planned_epochs({**self.baseline, **dict(corner)}) for corner in corners]
         return min(steps), max(steps)
+
+    def values_of(self, name: str) -> tuple[Any, ...]:
+        """All values that a knob with choices, or a fixed one, can have in this study."""
+        return next((knob.values() for knob in self.knobs if knob.name == name), (self.constants.get(name),))
+
+    def arm(self, params: Mapping[str, Any]) -> Arm | None:
+        """The arm that these searched knobs are, where the study is a list of arms."""
+        return next((arm for arm in self.arms if dict(arm.params) == dict(params)), None)
 
     def resolved(self) -> dict[str, Any]:
         """Everything, as JSON takes it: what `study.json` records."""
@@ -171,6 +224,7 @@ class Study:
             "search": asdict(self.search),
             "budget": asdict(self.budget),
             "resources": asdict(self.resources),
+            **({"arms": [_told(arm) for arm in self.arms]} if self.arms else {}),
         }
 
     def signature(self, data_fingerprint: str) -> str:
@@ -180,7 +234,10 @@ class Study:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-_COUNTING: Final = ("stage3.teachers", "stage3.pseudo_threshold")
+def _told(arm: Arm) -> dict[str, Any]:
+    return {"regime": arm.regime, "params": dict(arm.params), "published": dict(arm.published)}
+
+
 _UNASKED: Final = ("name", "question", "budget", "resources")
 
 
@@ -227,6 +284,9 @@ def _draw(knob: Knob, trial: Trial) -> Value:
 
 def differs(study: Study, params: Mapping[str, Any]) -> str:
     """`site=stage4 alpha=0.2`: a trial by its searched knobs; safe as part of a file name."""
+    arm = study.arm(params)
+    if arm is not None:
+        return f"{_short(arm.regime)} site={study.hyperparameters(params).site}"
     words = [f"{short_name(study, name)}={_short(value)}" for name, value in params.items()]
     text = ""
     for index, word in enumerate(words):

@@ -15,7 +15,8 @@ from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import knobs
 from study.knob import Knob, Role, check_name, check_value, ordered, read_knob, suggestion
 from study.space import Budget, Objective, Params, Resources, Search, Study
-from study.space_checks import check_constants, check_pairs, check_search
+from study.space_arms import arms_of
+from study.space_checks import check_constants, check_pairs, check_recipes, check_search
 
 _ROLES: Final[tuple[Role, ...]] = ("scientific", "nuisance")
 _SETTINGS: Final[dict[str, type]] = {
@@ -24,7 +25,8 @@ _SETTINGS: Final[dict[str, type]] = {
     "budget": Budget,
     "resources": Resources,
 }
-_TABLES: Final = ("scientific", "nuisance", "fixed", "baseline", "try", *_SETTINGS)
+_TABLES: Final = ("scientific", "nuisance", "fixed", "baseline", "try", "arm", *_SETTINGS)
+_OF_ARMS: Final = ("regime", "published")
 
 
 def read(path: Path, overrides: Mapping[str, Any]) -> Study:
@@ -37,6 +39,7 @@ def read(path: Path, overrides: Mapping[str, Any]) -> Study:
         raise InputError(f"{where}: not valid TOML: {error}. Mend that line.") from None
     _check_tables(where, tables)
     overrides = _set_settings(tables, overrides)
+    arms = arms_of(where, tables)
     found, fixed = _knobs(where, tables, overrides)
     study = Study(
         name=path.stem,
@@ -50,6 +53,7 @@ def read(path: Path, overrides: Mapping[str, Any]) -> Study:
         search=_settings(where, Search, tables),
         budget=_settings(where, Budget, tables),
         resources=_settings(where, Resources, tables),
+        arms=arms,
     )
     check_constants(where, study)
     study = replace(study, baseline=_complete(where, study, "[baseline]", tables.get("baseline", {}), {}))
@@ -58,6 +62,7 @@ def read(path: Path, overrides: Mapping[str, Any]) -> Study:
         study, tries=tuple(_complete(where, study, f"[[try]] {n}", point, study.baseline) for n, point in points)
     )
     check_pairs(where, study)
+    check_recipes(where, study)
     return check_search(where, study, "trials" in tables.get("budget", {}))
 
 
@@ -80,18 +85,22 @@ def _check_tables(where: str, tables: dict[str, Any]) -> None:
         if name not in _TABLES:
             hint = suggestion(name, _TABLES) or f" Known are {', '.join(_TABLES)}."
             raise InputError(f"{where}: [{name}] is not a table of a space file.{hint}")
-        if name == "try":
+        if name in ("try", "arm"):
             if not isinstance(table, list) or not all(isinstance(point, dict) for point in table):
-                raise InputError(f"{where}: `try` must be written as [[try]], once for each point to try.")
-            tables[name] = [_flat(where, "[[try]]", point) for point in table]
+                raise InputError(f"{where}: `{name}` must be written as [[{name}]], once for each.")
+            own = _OF_ARMS if name == "arm" else ()
+            tables[name] = [_flat(where, f"[[{name}]]", point, own) for point in table]
         elif not isinstance(table, dict):
             raise InputError(f"{where}: `{name}` must be a table, [{name}], but got {table!r}.")
         elif name not in _SETTINGS:
             tables[name] = _flat(where, f"[{name}]", table)
 
 
-def _flat(where: str, table: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """`stage3.epochs = 1` without quotes is a table in a table to TOML; both ways of writing it mean the knob."""
+def _flat(where: str, table: str, values: Mapping[str, Any], own: tuple[str, ...] = ()) -> dict[str, Any]:
+    """`stage3.epochs = 1` without quotes is a table in a table to TOML; both ways of writing it mean the knob.
+
+    Keys in `own` are the table's own and no knobs.
+    """
     groups = {key.partition(".")[0] for key in knobs()}
     flat: dict[str, Any] = {}
     for key, value in values.items():
@@ -103,7 +112,8 @@ def _flat(where: str, table: str, values: Mapping[str, Any]) -> dict[str, Any]:
         for name, member in inner.items():
             if name in flat:
                 raise InputError(f"{where}: `{name}` stands twice in {table}. Keep one.")
-            check_name(where, name)
+            if name not in own:
+                check_name(where, name)
             flat[name] = member
     return flat
 

@@ -4,15 +4,28 @@ A stage's result is a pure function of the knobs that it reads, the stages befor
 held-out recordings and the seed. Its name is the hash of exactly those, so work is shared wherever names are equal:
 between trials, verbs and restarts. What could also differ but should not (code, versions, device) stands in the
 result's metadata; where it differs, the result is made again.
+
+Who teaches the student of fold k (`stage3.teacher_scheme`):
+
+own     stage-2 models of different seeds, trained on k's own training folds after k's own stage 1. None has seen k.
+nested  for every other fold j the stage-2 model that saw neither j nor k, after a stage 1 that saw neither. Labels of
+        fold j need the call of the one that did not see j; all of them, none of which has seen k, vote.
+diary   the stage-2 models of all folds, k's training folds' among them, which were trained on k: a leak, kept only so
+        that the diary's recipe can be reproduced.
+
+From the second cycle on the student of the cycle before is its own teacher (`own`, `nested`), or all students are
+(`diary`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from typing import Protocol
+from itertools import combinations
+from typing import Final, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -22,8 +35,12 @@ from rfcx_model.batches import derive
 from rfcx_model.compute import Compute
 from rfcx_model.corpus import Corpus
 from rfcx_model.hyperparameters import Hyperparameters, StageName, group_of
+from rfcx_model.labels import Floats, Lessons
+from rfcx_model.learner import HeldOut
 from rfcx_model.train import Epoch, Task
 from study.store import Store, Stored
+
+STAGES: Final[tuple[StageName, ...]] = ("stage1", "stage2", "stage3")
 
 
 @dataclass(frozen=True)
@@ -41,58 +58,108 @@ class Partition:
 
 @dataclass(frozen=True)
 class Request:
-    """One stage that somebody needs: for which held-out folds, with which seed, after which stages."""
+    """One stage that somebody needs: models that each hold some folds out, with which seed, after which stages.
+
+    `measured` ones are scored out of fold as they go: they are what a trial reports.
+    """
 
     stage: StageName
-    folds: tuple[int, ...]
+    held_out: tuple[HeldOut, ...]
     seed: int
     after: tuple[Request, ...] = ()
+    cycle: int = 1
+    measured: bool = False
 
     def name(self, hyperparameters: Hyperparameters, partition: Partition) -> str:
         """`<stage>-<hash>`; see the module's text for what it depends on."""
-        facts = {
-            "stage": self.stage,
-            "reads": group_of(hyperparameters, self.stage),
-            "after": [request.name(hyperparameters, partition) for request in self.after],
-            "data": partition.fingerprint,
-            "held_out": [partition.held_out[fold] if fold >= 0 else "" for fold in self.folds],
-            "folds": self.folds,
-            "seed": self.seed,
-            "measured_on": asdict(hyperparameters.ruler) if len(self.folds) > 1 else None,
-        }
-        text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
-        return f"{self.stage}-{sha256(text.encode()).hexdigest()[:20]}"
+        return _name(self, hyperparameters, partition, {})
 
     def epochs(self, hyperparameters: Hyperparameters) -> int:
-        """Epochs of each of its fold models."""
-        knobs = {s: getattr(hyperparameters, s).epochs for s in ("stage1", "stage2", "stage3")}
-        return int(knobs[self.stage])
+        """Epochs of each of its models."""
+        return int(getattr(hyperparameters, self.stage).epochs)
+
+    def fold_epochs(self, hyperparameters: Hyperparameters) -> int:
+        """Epochs of all of its models together."""
+        return len(self.held_out) * self.epochs(hyperparameters)
+
+
+def _name(request: Request, hyperparameters: Hyperparameters, partition: Partition, known: dict[Request, str]) -> str:
+    """The name; `known` keeps those of earlier stages, which many later ones share."""
+    if request not in known:
+        facts = {
+            "stage": request.stage,
+            "cycle": request.cycle,
+            "reads": group_of(hyperparameters, request.stage),
+            "after": [_name(parent, hyperparameters, partition, known) for parent in request.after],
+            "data": partition.fingerprint,
+            "held_out": [[partition.held_out[fold] for fold in folds] for folds in request.held_out],
+            "folds": request.held_out,
+            "seed": request.seed,
+            "measured_on": asdict(hyperparameters.ruler) if request.measured else None,
+        }
+        text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+        known[request] = f"{request.stage}-{sha256(text.encode()).hexdigest()[:20]}"
+    return known[request]
+
+
+def names(requests: Sequence[Request], hyperparameters: Hyperparameters, partition: Partition) -> list[str]:
+    """The names of several requests."""
+    known: dict[Request, str] = {}
+    return [_name(request, hyperparameters, partition, known) for request in requests]
 
 
 def trial_request(
-    hyperparameters: Hyperparameters, folds: tuple[int, ...], seed: int, first_own: StageName = "stage3"
+    hyperparameters: Hyperparameters, folds: Sequence[int], seed: int, first_own: StageName = "stage3"
 ) -> Request:
-    """The whole recipe of a trial as one request: stage 3 of all folds abreast, after its stage 1 and its teachers.
+    """The whole recipe of a trial as one request: its last stage of all folds abreast, after all that this needs.
 
-    From `first_own` on (the first stage that a searched knob changes) all folds train abreast in the trial; stages
-    before it are asked for fold by fold, so that they can be shared and spread over the machine.
-
-    Teachers are `own`: for each student fold, stage-2 models of different seeds that were trained on the student's
-    own training folds from the same stage 1. With a pseudo-label threshold of 1 no teacher is asked for.
+    From `first_own` on (the first stage that a searched knob changes) all folds train abreast in the trial and are
+    measured; stages before it, and teachers always, are asked for one by one, so that they can be shared and spread
+    over the machine. With a pseudo-label threshold of 1 no teacher is asked for.
     """
-    teachers = hyperparameters.stage3.teachers if hyperparameters.stage3.pseudo_threshold < 1 else 0
-    apart = [(fold,) for fold in folds]
-    first = [Request("stage1", group, seed) for group in ([folds] if first_own == "stage1" else apart)]
-    second = []
-    for group in apart if first_own == "stage3" else [folds]:
-        after = tuple(request for request in first if set(group) & set(request.folds))
-        second += [Request("stage2", group, derive(seed, "teacher", t), after) for t in range(teachers)]
-    return Request("stage3", folds, seed, (*first, *second))
+    h, last = hyperparameters, hyperparameters.last_stage
+    abreast = tuple((fold,) for fold in folds)
+
+    def own_(stage: StageName) -> bool:
+        return stage == last or STAGES.index(stage) >= STAGES.index(first_own)
+
+    if own_("stage1"):
+        first = [Request("stage1", abreast, seed, measured=True)]
+    else:
+        first = [Request("stage1", (alone,), seed) for alone in abreast]
+    if last == "stage1":
+        return first[0]
+    if last == "stage2":
+        return Request("stage2", abreast, derive(seed, "teacher", 0), tuple(first), measured=True)
+    student = Request("stage3", abreast, seed, (*first, *_teachers(h, folds, seed, first)), measured=True)
+    for cycle in range(2, h.stage3.cycles + 1):
+        student = Request("stage3", abreast, seed, (*first, student), cycle, measured=True)
+    return student
+
+
+def _teachers(h: Hyperparameters, folds: Sequence[int], seed: int, first: Sequence[Request]) -> list[Request]:
+    """The stage-2 models of the first cycle; see the module's text."""
+    if h.stage3.pseudo_threshold == 1:
+        return []
+    if h.stage3.teacher_scheme == "nested":
+        pairs = [(pair,) for pair in combinations(folds, 2)]
+        return [Request("stage2", pair, derive(seed, "teacher", 0), (Request("stage1", pair, seed),)) for pair in pairs]
+    count = h.stage3.teachers if h.stage3.teacher_scheme == "own" else 1
+    return [
+        Request(
+            "stage2",
+            ((fold,),),
+            derive(seed, "teacher", index),
+            tuple(one for one in first if (fold,) in one.held_out),
+        )
+        for fold in folds
+        for index in range(count)
+    ]
 
 
 def own(request: Request) -> list[Request]:
     """The requests of a trial that train all its folds abreast: those that it reports, in order."""
-    return [one for one in (*earlier(request), request) if one.folds == request.folds]
+    return [one for one in (*earlier(request), request) if one.measured]
 
 
 def earlier(request: Request) -> list[Request]:
@@ -104,11 +171,18 @@ def earlier(request: Request) -> list[Request]:
     return list(found)
 
 
+class LostLease(RuntimeError):
+    """Another took this stage over while it was being trained here; what is trained here is not written."""
+
+
 class Lease(Protocol):
     """Who may train a stage that several need at once."""
 
     def acquire(self, name: str) -> bool:
         """Whether the asker may train it now; if not, ask again a little later."""
+
+    def holds(self, name: str) -> bool:
+        """Whether it is still the asker's: who was taken for dead has lost it to another."""
 
     def release(self, name: str) -> None:
         """Give it back, done or not."""
@@ -118,7 +192,7 @@ class Lease(Protocol):
 class Workshop:
     """A place where stages are found or trained: the store, the data, the machine, and who shares the work.
 
-    `wait` is called while another holds a lease; `tick` once for every fold-epoch that is trained.
+    `wait` is called while others hold all that is left to do; `tick` once for every epoch, with its models.
     """
 
     store: Store
@@ -129,32 +203,63 @@ class Workshop:
     wait: Callable[[], None]
     tick: Callable[[int], None]
 
+    def done(self, hyperparameters: Hyperparameters, request: Request) -> bool:
+        """Whether a stage stands finished in the store."""
+        name, epochs = request.name(hyperparameters, self.partition), request.epochs(hyperparameters)
+        return epochs == 0 or self.store.epochs_done(name) >= epochs
+
 
 def obtain(workshop: Workshop, hyperparameters: Hyperparameters, request: Request) -> Stored:
     """The finished result of a stage; its earlier stages are obtained on the way."""
+    gather(workshop, hyperparameters, [request])
     name = request.name(hyperparameters, workshop.partition)
-    while True:
-        stored = workshop.store.load(name)
-        if stored is not None and stored.epoch == request.epochs(hyperparameters):
-            return stored
-        if workshop.lease.acquire(name):
-            break
-        workshop.wait()
-    try:
-        for _ in epochs(workshop, hyperparameters, request):
-            pass
-    finally:
-        workshop.lease.release(name)
     stored = workshop.store.load(name)
+    if stored is None:  # damaged since: the store has said so and forgotten it
+        gather(workshop, hyperparameters, [request])
+        stored = workshop.store.load(name)
     if stored is None:
         raise RuntimeError(f"{name} was trained but is not in the store {workshop.store.folder}")
     return stored
+
+
+def gather(workshop: Workshop, hyperparameters: Hyperparameters, requests: Sequence[Request]) -> None:
+    """Have these stages, and all that they need, finished in the store.
+
+    What another is training is left to it, and the next one is taken: several that need the same stages share the
+    work between them, and wait only when all that is left is in other hands.
+    """
+    left = list(dict.fromkeys(one for request in requests for one in (*earlier(request), request)))
+    while left := [one for one in left if not workshop.done(hyperparameters, one)]:
+        ready = (one for one in left if not any(parent in left for parent in one.after))
+        taken = next((one for one in ready if _take(workshop, hyperparameters, one)), None)
+        if taken is None:
+            workshop.wait()
+            continue
+        try:
+            for _ in epochs(workshop, hyperparameters, taken):
+                pass
+        finally:
+            workshop.lease.release(taken.name(hyperparameters, workshop.partition))
+
+
+def _take(workshop: Workshop, hyperparameters: Hyperparameters, request: Request) -> bool:
+    """Whether the stage's lease could be had and it is still to be done."""
+    name = request.name(hyperparameters, workshop.partition)
+    if not workshop.lease.acquire(name):
+        return False
+    if workshop.done(hyperparameters, request):  # finished by another between the question and the lease
+        workshop.lease.release(name)
+        return False
+    return True
 
 
 def epochs(workshop: Workshop, hyperparameters: Hyperparameters, request: Request) -> Iterator[tuple[Epoch, bool]]:
     """All epochs of a stage in order, each with whether it was found rather than trained.
 
     An epoch is in the store before it is yielded. Found epochs carry metrics, but only the last one its state.
+
+    Raises:
+        LostLease: another has taken the stage over.
     """
     name = request.name(hyperparameters, workshop.partition)
     stored = workshop.store.load(name)
@@ -165,11 +270,13 @@ def epochs(workshop: Workshop, hyperparameters: Hyperparameters, request: Reques
     history = stored.state.facts["history"] if stored else []
     task = _task(workshop, hyperparameters, request)
     for epoch in train.stage(request.stage, task, stored.state if stored else None):
-        workshop.tick(len(request.folds))
+        workshop.tick(len(request.held_out))
         history = [*history, {k: epoch.state.facts[k] for k in ("epoch", "train_loss", "metrics")}]
         state = replace(epoch.state, facts={**epoch.state.facts, "history": history})
         if epoch.epoch == request.epochs(hyperparameters):
             state = state.finished()
+        if not workshop.lease.holds(name):
+            raise LostLease(f"{name}: another trains it now")
         workshop.store.save(name, state, epoch.outputs)
         yield replace(epoch, state=state), False
 
@@ -177,41 +284,75 @@ def epochs(workshop: Workshop, hyperparameters: Hyperparameters, request: Reques
 def trial_epochs(
     workshop: Workshop, hyperparameters: Hyperparameters, request: Request
 ) -> Iterator[tuple[Epoch, bool]]:
-    """All epochs that a trial reports, stage after stage, each with whether it was found rather than trained.
+    """All measured epochs of a trial, stage after stage, each with whether it was found rather than trained.
 
     A stage that another trial is training at this moment is waited for, then found.
     """
     for one in own(request):
         name = one.name(hyperparameters, workshop.partition)
-        while workshop.store.epochs_done(name) < one.epochs(hyperparameters) and not workshop.lease.acquire(name):
+        gather(workshop, hyperparameters, one.after)
+        while not workshop.done(hyperparameters, one) and not workshop.lease.acquire(name):
             workshop.wait()
         try:
-            yield from epochs(workshop, hyperparameters, one)
+            for epoch, reused in epochs(workshop, hyperparameters, one):
+                if epoch.metrics:
+                    yield epoch, reused
         finally:
             workshop.lease.release(name)
 
 
 def _task(workshop: Workshop, hyperparameters: Hyperparameters, request: Request) -> Task:
     """What a stage starts from: weights of stage 1, and for stage 3 what the teachers say; 0 epochs give neither."""
-    trained = [parent for parent in request.after if parent.epochs(hyperparameters)]
-    results = [(parent, obtain(workshop, hyperparameters, parent)) for parent in trained]
+    parents = [parent for parent in request.after if parent.epochs(hyperparameters)]
+    gather(workshop, hyperparameters, parents)
+    results = {parent: obtain(workshop, hyperparameters, parent) for parent in parents}
     starts: list[dict[str, Tensor] | None] = []
-    teachers: list[np.ndarray] = []
-    for fold in request.folds:
-        mine = [(parent.stage, result, parent.folds.index(fold)) for parent, result in results if fold in parent.folds]
-        starts += [next((result.state.weights(place) for stage, result, place in mine if stage == "stage1"), None)]
-        said = [result.outputs["probabilities"][place] for stage, result, place in mine if stage == "stage2"]
-        teachers += [np.stack(said)] if said else []
+    for held_out in request.held_out:
+        first = next((one for one in parents if one.stage == "stage1" and held_out in one.held_out), None)
+        starts += [None if first is None else results[first].state.weights(first.held_out.index(held_out))]
+    classes = {parent: result for parent, result in results.items() if parent.stage != "stage1"}
     return Task(
         hyperparameters=hyperparameters,
         corpus=workshop.corpus,
         compute=workshop.compute,
-        folds=request.folds,
+        held_out=request.held_out,
         seed=request.seed,
         starts=tuple(starts),
-        teachers=tuple(teachers),
-        measured=len(request.folds) > 1,
+        lessons=lessons(workshop, hyperparameters, request, classes) if classes else (),
+        cycle=request.cycle,
+        measured=request.measured,
     )
+
+
+def lessons(
+    workshop: Workshop, hyperparameters: Hyperparameters, request: Request, results: Mapping[Request, Stored]
+) -> tuple[Lessons, ...]:
+    """What each model of a stage-3 request is taught, from the results of the stages that teach it.
+
+    Nobody speaks of the recordings that the student holds out.
+    """
+    taught = []
+    heard = [
+        (held_out, _said(workshop, hyperparameters, stored, place))
+        for teacher, stored in results.items()
+        for place, held_out in enumerate(teacher.held_out)
+    ]
+    everyone = hyperparameters.stage3.teacher_scheme == "diary"
+    fold = workshop.corpus.folds[workshop.corpus.windows.recording]
+    for mine in request.held_out:
+        chosen = [(held_out, said) for held_out, said in heard if everyone or set(mine) <= set(held_out)]
+        said = np.stack([said for _, said in chosen])
+        said[:, np.isin(fold, mine)] = np.nan
+        wider = not everyone and any(set(mine) < set(held_out) for held_out, _ in chosen)
+        unseen = np.stack([np.isin(fold, held_out) for held_out, _ in chosen]) if wider else None
+        taught.append(Lessons(said, unseen))
+    return tuple(taught)
+
+
+def _said(workshop: Workshop, hyperparameters: Hyperparameters, stored: Stored, place: int) -> Floats:
+    if "probabilities" in stored.outputs:
+        return np.asarray(stored.outputs["probabilities"][place])
+    return train.said(stored.state.weights(place), hyperparameters, workshop.corpus, workshop.compute)
 
 
 @dataclass(frozen=True)
@@ -220,24 +361,36 @@ class Cost:
 
     shared: int
     trials: int
-    unshared: int
+    unshared: int  # nothing shared, the diary's scheme: each stage once a fold, every fold's stage-2 model a teacher
+    alone: int  # nothing shared, this very scheme
+    crops: int  # of the total: those of stage 1, which trains on crops
+    measured: int  # how often a fold model is scored out of fold
 
     @property
     def total(self) -> int:
         """What is trained when work is shared."""
         return self.shared + self.trials
 
+    def __str__(self) -> str:
+        return (
+            f"{self.total} fold-epochs at most, {self.shared} shared and {self.trials} in the trials; if nothing were "
+            f"shared {self.alone} ({self.alone / self.total:.1f} times as many), or {self.unshared} "
+            f"({self.unshared / self.total:.1f} times) in the diary's scheme of one teacher a fold"
+        )
+
 
 def cost(hyperparameters: Hyperparameters, request: Request) -> Cost:
-    """Count what one trial trains: what it shares with others, what is its own, and all of it with nothing shared.
-
-    `unshared` takes the diary's scheme: each of the three stages once a fold, every fold's stage-2 model a teacher.
-    """
-    mine = own(request)
-    shared = [one for one in earlier(request) if one not in mine]
-    h = hyperparameters
+    """Count what one trial trains: what it shares with others, what is its own, and all of it with nothing shared."""
+    h, mine = hyperparameters, own(request)
+    shared = sum(one.fold_epochs(h) for one in earlier(request) if one not in mine)
+    trials = sum(one.fold_epochs(h) for one in mine)
+    once = {"stage1": h.stage1.epochs, "stage2": h.stage2.epochs, "stage3": h.stage3.epochs * h.stage3.cycles}
+    needed = STAGES[: STAGES.index(h.last_stage) + 1]
     return Cost(
-        shared=sum(len(one.folds) * one.epochs(h) for one in shared),
-        trials=sum(len(one.folds) * one.epochs(h) for one in mine),
-        unshared=len(request.folds) * (h.stage1.epochs + h.stage2.epochs + h.stage3.epochs),
+        shared=shared,
+        trials=trials,
+        unshared=len(request.held_out) * sum(once[stage] for stage in needed),
+        alone=shared + trials,
+        crops=sum(one.fold_epochs(h) for one in (*earlier(request), request) if one.stage == "stage1"),
+        measured=sum(len(one.held_out) * math.ceil(one.epochs(h) / h.ruler.every_epochs) for one in mine),
     )

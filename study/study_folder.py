@@ -15,10 +15,10 @@ from pathlib import Path
 
 from rfcx_model.errors import InputError
 from rfcx_model.folds import folds_hash
-from rfcx_model.hyperparameters import Hyperparameters, Network
-from study import stages
+from rfcx_model.hyperparameters import Network
 from study.setting import Setting, trial_seed
 from study.space import Study
+from study.work import planned_work
 
 LIBRARIES = ("ray", "optuna", "torch", "timm", "librosa", "numpy", "pandas", "scikit-learn")
 
@@ -34,15 +34,6 @@ class Order:
     address: str | None = None
     trials: int | None = None
     hours: float | None = None
-
-
-def study_cost(study: Study, setting: Setting, trials: int | None) -> stages.Cost:
-    """Fold-epochs of the study if no trial is pruned, every trial counted with the baseline's epochs."""
-    count = trials or study.budget.trials
-    hyperparameters = study.hyperparameters(study.baseline)
-    request = trial_request(study, setting, hyperparameters, 0)
-    one = stages.cost(hyperparameters, request)
-    return stages.Cost(one.shared * study.search.replicates, one.trials * count, one.unshared * count)
 
 
 @contextlib.contextmanager
@@ -68,12 +59,6 @@ def networks(study: Study) -> list[Network]:
     return [replace(base, backbone=str(choice)) for choice in backbones[0].choices] if backbones else [base]
 
 
-def trial_request(study: Study, setting: Setting, hyperparameters: Hyperparameters, replicate: int) -> stages.Request:
-    """What a trial of the study asks for."""
-    folds = tuple(range(setting.n_folds))
-    return stages.trial_request(hyperparameters, folds, trial_seed(study.search.seed, replicate), study.first_stage)
-
-
 def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> None:
     """study.json and folds.csv, written anew at each start."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +81,7 @@ def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> N
         },
         "folds_hash": folds_hash(recordings, setting.folds(trial_seed(study.search.seed, 0))),
         "seed": study.search.seed,
-        "fold_epochs": vars(study_cost(study, setting, order.trials)),
+        "fold_epochs": vars(planned_work(study, setting, order.trials)),
         "versions": {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES},
         "commit": _commit(),
         "command": " ".join(["rfcx-study", *sys.argv[1:]]),

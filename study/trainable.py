@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from study import objective, stages
 from study.setting import Alone, Setting, trial_seed, workshop
 from study.space import Study, differs
 from study.trials import read_trials
+from study.work import trial_request
 
 SCORES = "scores.npz"
 
@@ -28,25 +29,35 @@ SCORES = "scores.npz"
 class Desk:
     """An in-memory actor of the driver: leases on stages, and the count of fold-epochs trained.
 
-    A lease belongs to an owner; the driver drops what a dead owner held, so that another takes over.
+    A lease belongs to an owner and has a number; the driver drops what a dead owner held, so that another takes over.
+    Should the dead one turn out to be alive, its number is no longer the lease's, and it writes nothing.
     """
 
     def __init__(self) -> None:
-        self._owners: dict[str, str] = {}
+        self._leases: dict[str, tuple[str, int]] = {}
+        self._attempts = 0
         self._trained = 0
 
-    def acquire(self, name: str, owner: str) -> bool:
-        """Whether `owner` may train the stage now."""
-        return self._owners.setdefault(name, owner) == owner
+    def acquire(self, name: str, owner: str) -> int:
+        """The number of a new lease on the stage, or 0 while another owner has it."""
+        if self._leases.get(name, (owner, 0))[0] != owner:
+            return 0
+        self._attempts += 1
+        self._leases[name] = (owner, self._attempts)
+        return self._attempts
 
-    def release(self, name: str, owner: str) -> None:
+    def holds(self, name: str, attempt: int) -> bool:
+        """Whether the lease of this number is the stage's present one."""
+        return self._leases.get(name, ("", 0))[1] == attempt
+
+    def release(self, name: str, attempt: int) -> None:
         """Give a lease back; one that has passed to another stays there."""
-        if self._owners.get(name) == owner:
-            del self._owners[name]
+        if self.holds(name, attempt):
+            del self._leases[name]
 
     def drop(self, owner: str) -> None:
         """Take back all that an owner held."""
-        self._owners = {name: other for name, other in self._owners.items() if other != owner}
+        self._leases = {name: lease for name, lease in self._leases.items() if lease[0] != owner}
 
     def tick(self, fold_epochs: int) -> None:
         """So many fold-epochs have been trained."""
@@ -59,18 +70,24 @@ class Desk:
 
 @dataclass(frozen=True)
 class DeskLease:
-    """One owner's side of the desk."""
+    """One owner's side of the desk, with the numbers of its leases."""
 
     desk: Any  # the actor's handle
     owner: str
+    _numbers: dict[str, int] = field(default_factory=dict)
 
     def acquire(self, name: str) -> bool:
         """See `Desk.acquire`."""
-        return bool(ray.get(self.desk.acquire.remote(name, self.owner)))
+        self._numbers[name] = ray.get(self.desk.acquire.remote(name, self.owner))
+        return self._numbers[name] > 0
+
+    def holds(self, name: str) -> bool:
+        """See `Desk.holds`."""
+        return bool(ray.get(self.desk.holds.remote(name, self._numbers.get(name, 0))))
 
     def release(self, name: str) -> None:
         """See `Desk.release`."""
-        ray.get(self.desk.release.remote(name, self.owner))
+        ray.get(self.desk.release.remote(name, self._numbers.get(name, 0)))
 
     def tick(self, fold_epochs: int) -> None:
         """See `Desk.tick`; nobody waits for it."""
@@ -114,8 +131,8 @@ def trial(config: dict[str, Any], job: Job) -> None:
     lease = DeskLease(job.desk, f"trial {config['trial']}")
     seed = trial_seed(job.study.search.seed, config["replicate"])
     place = workshop(job.setting, hyperparameters, seed, lease=lease, tick=lease.tick)
-    request = stages.trial_request(hyperparameters, tuple(range(job.setting.n_folds)), seed, job.study.first_stage)
-    planned = sum(one.epochs(hyperparameters) for one in stages.own(request))
+    request = trial_request(job.study, job.setting, hyperparameters, config["replicate"])
+    planned = job.study.planned_epochs(config["params"])
     scores = job.folder / "trials" / trial_name(job.study, config) / SCORES
     begun = time.monotonic()
     for step, (epoch, reused) in enumerate(stages.trial_epochs(place, hyperparameters, request), start=1):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rfcx_model.labels import Boxes, WindowLabels, grid, overlaps, pseudo_positives, window_labels, with_pseudo
+from rfcx_model.labels import Boxes, Lessons, WindowLabels, grid, overlaps, pseudo_positives, window_labels, with_pseudo
 
 
 def boxes(*rows: tuple[int, int, float, float, bool]) -> Boxes:
@@ -111,7 +111,7 @@ def test_three_votes_of_five_make_a_label_and_a_probability_at_the_threshold_doe
     said[:2, 0, 1] = 0.9
     said[:3, 0, 2] = np.float32(0.5)
     said[:, 0, 3] = 0.51
-    assert pseudo_positives(said, threshold=0.5, votes=0.6).tolist() == [[True, False, False, True]]
+    assert pseudo_positives(Lessons(said), threshold=0.5, votes=0.6).tolist() == [[True, False, False, True]]
 
 
 @settings(deadline=None)
@@ -122,14 +122,14 @@ def test_votes_equal_a_plain_count_in_which_nan_never_speaks(
     generator = np.random.default_rng(seed)
     said = generator.random((teachers, 4, 3)).astype(np.float32)
     said[generator.random(said.shape) < 0.2] = np.nan
-    pseudo = pseudo_positives(said, threshold=threshold, votes=votes)
+    pseudo = pseudo_positives(Lessons(said), threshold=threshold, votes=votes)
     for window, species in product(range(4), range(3)):
         calls = sum(bool(teacher[window, species] > threshold) for teacher in said)
         assert pseudo[window, species] == (calls >= votes * teachers - 1e-9 and calls > 0)
 
 
 def test_nobody_calls_at_a_threshold_of_one() -> None:
-    assert not pseudo_positives(np.ones((3, 2, 2), np.float32), threshold=1.0, votes=0.1).any()
+    assert not pseudo_positives(Lessons(np.ones((3, 2, 2), np.float32)), threshold=1.0, votes=0.1).any()
 
 
 def test_pseudo_labels_fill_unknown_cells_and_leave_known_ones() -> None:

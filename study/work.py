@@ -1,0 +1,110 @@
+"""The work of a study: which stages its trials ask for, and how many fold-epochs they are, shared and not.
+
+A fold-epoch is one epoch of one model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rfcx_model.hyperparameters import Hyperparameters, StageName, build
+from study import stages
+from study.setting import Setting, trial_seed
+from study.space import Study
+from study.stages import Cost, Request
+from study.store import Store
+from study.trials import Trial
+
+
+def trial_request(study: Study, setting: Setting, hyperparameters: Hyperparameters, replicate: int) -> Request:
+    """What a trial of the study asks for."""
+    return stages.trial_request(
+        hyperparameters,
+        range(setting.n_folds),
+        trial_seed(study.search.seed, replicate),
+        study.first_own(hyperparameters.last_stage),
+    )
+
+
+def known_trials(study: Study, limit: int | None) -> Iterator[tuple[Hyperparameters, int]]:
+    """Trials whose settings are known before the search, with their replicate: a whole grid, else the baseline."""
+    if study.search.sampler == "grid":
+        for replicate, params in study.points()[:limit]:
+            yield study.hyperparameters(params), replicate
+    else:
+        for replicate in range(study.search.replicates):
+            yield study.hyperparameters(study.baseline), replicate
+
+
+def shared_stages(study: Study, setting: Setting, limit: int | None) -> Iterator[tuple[Hyperparameters, Request, int]]:
+    """Stages that can be trained before any trial begins, with their replicate; one that several need comes again."""
+    for hyperparameters, replicate in known_trials(study, limit):
+        request = trial_request(study, setting, hyperparameters, replicate)
+        for one in stages.earlier(request):
+            if not one.measured:
+                yield hyperparameters, one, replicate
+
+
+def planned_work(study: Study, setting: Setting, trials: int | None) -> Cost:
+    """Fold-epochs of the study if no trial is pruned; a search counts every trial with the baseline's epochs."""
+    limit = trials or study.budget.trials
+    known = list(known_trials(study, limit))
+    times = 1 if study.search.sampler == "grid" else limit
+    partitions = {replicate: setting.partition(trial_seed(study.search.seed, replicate)) for _, replicate in known}
+    shared: dict[str, tuple[StageName, int]] = {}
+    own_crops = own = unshared = alone = measured = 0
+    for hyperparameters, replicate in known:
+        request = trial_request(study, setting, hyperparameters, replicate)
+        one = stages.cost(hyperparameters, request)
+        own, unshared, alone = own + one.trials * times, unshared + one.unshared * times, alone + one.alone * times
+        measured += one.measured * times
+        mine = [stage for stage in stages.own(request) if stage.stage == "stage1"]
+        own_crops += sum(stage.fold_epochs(hyperparameters) for stage in mine) * times
+        before = [stage for stage in stages.earlier(request) if not stage.measured]
+        called = stages.names(before, hyperparameters, partitions[replicate])
+        for name, stage in zip(called, before, strict=True):
+            shared[name] = stage.stage, stage.fold_epochs(hyperparameters)
+    return Cost(
+        shared=sum(count for _, count in shared.values()),
+        trials=own,
+        unshared=unshared,
+        alone=alone,
+        crops=own_crops + sum(count for stage, count in shared.values() if stage == "stage1"),
+        measured=measured,
+    )
+
+
+@dataclass(frozen=True)
+class Done:
+    """Fold-epochs behind a study's ledger: what stands in the store once, and what it is without sharing."""
+
+    trained: int
+    alone: int
+
+    def __str__(self) -> str:
+        times = f", {self.alone / self.trained:.1f} times as many" if self.trained else ""
+        return f"{self.trained} fold-epochs trained; {self.alone} if each trial had trained all it needs{times}"
+
+
+def done_work(study: Study, setting: Setting, store: Store, trials: Iterable[Trial]) -> Done:
+    """Count what has been trained for these trials, finished or not."""
+    trained: dict[str, int] = {}
+    alone = 0
+    for trial in trials:
+        hyperparameters = build(dict(trial.config))
+        request = trial_request(study, setting, hyperparameters, trial.replicate)
+        needed = [*stages.earlier(request), request]
+        called = stages.names(needed, hyperparameters, _partition(setting, trial))
+        counts = _counts(store, called, needed)
+        trained |= dict(zip(called, counts, strict=True))
+        alone += sum(counts)
+    return Done(sum(trained.values()), alone)
+
+
+def _partition(setting: Setting, trial: Trial) -> stages.Partition:
+    return setting.partition(trial.seed)
+
+
+def _counts(store: Store, called: Sequence[str], needed: Sequence[Request]) -> list[int]:
+    return [store.epochs_done(name) * len(one.held_out) for name, one in zip(called, needed, strict=True)]
