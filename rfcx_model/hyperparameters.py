@@ -8,6 +8,7 @@ made again when the knob changes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Final, Literal
 
@@ -209,6 +210,16 @@ class Hyperparameters:
         site: MixupSite = getattr(self, self.last_stage).mixup_site
         return site
 
+    @property
+    def taught(self) -> bool:
+        """Whether teachers label for the recipe's last models."""
+        return self.last_stage == "stage3" and self.stage3.pseudo_threshold < 1
+
+    @property
+    def leaky(self) -> bool:
+        """Whether the teachers were trained on the recordings that their student is scored on."""
+        return self.taught and self.stage3.teacher_scheme == "diary"
+
 
 READS: Final[dict[StageName, tuple[str, ...]]] = {
     "stage1": ("frontend", "windows", "network", "augment", "stage1"),
@@ -252,6 +263,13 @@ def build(values: dict[str, Any]) -> Hyperparameters:
         group, _, name = key.partition(".")
         nested.setdefault(group, {})[name] = value
     return _adapter.validate_python(nested)
+
+
+def leaks(values: Mapping[str, Any]) -> bool:
+    """`Hyperparameters.leaky` of a flat configuration, also of one that another version has written."""
+    deciding = ("stage3.teacher_scheme", "stage3.epochs", "stage3.pseudo_threshold")
+    known = {name: values[name] for name in deciding if name in values}
+    return known.get("stage3.teacher_scheme") == "diary" and build(known).leaky
 
 
 def group_of(hyperparameters: Hyperparameters, stage: StageName) -> dict[str, dict[str, Any]]:

@@ -31,6 +31,9 @@ CELL_FRAMES: Final = 32
 SITES: Final = {"stage3": 16, "stage4": 32}
 """Feature sites by their reduction, which is how timm names stages alike in all backbones."""
 
+_UNFIT: Final = (RuntimeError, AssertionError, ValueError, TypeError, KeyError)
+"""What timm raises for a backbone that has no `features_only` form."""
+
 
 @dataclass(frozen=True, eq=False)
 class Logits:
@@ -52,7 +55,7 @@ class RFCXNet(nn.Module):
         self.class_head = nn.Conv1d(channels, n_species, kernel_size=1, bias=False)
         self.attention_head = nn.Conv1d(channels, n_species, kernel_size=1, bias=False)
         self._mix: Mix | None = None
-        for site, module in _site_modules(backbone).items():
+        for site, module in _site_modules(backbone, network.backbone).items():
             module.register_forward_hook(partial(self._pass, site))  # a partial is deep-copied with its network
 
     def _pass(self, site: str, _module: nn.Module, _inputs: tuple[Tensor, ...], x: Tensor) -> Tensor:
@@ -103,7 +106,7 @@ def _backbone(network: Network) -> nn.Module:
         raise InputError(f"`network.backbone`: timm has no model {name!r}. `timm.list_models()` lists them.")
     try:
         stages = _info(timm.create_model(name, features_only=True, pretrained=False)).reduction()
-    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+    except _UNFIT as error:
         raise InputError(
             f"`network.backbone`: {name} has no `features_only` form ({error}). Choose another."
         ) from error
@@ -129,6 +132,11 @@ def _backbone(network: Network) -> nn.Module:
         )
     except Exception as error:
         if network.pretrained == "none":
+            if isinstance(error, _UNFIT):
+                raise InputError(
+                    f"`network.backbone`: timm cannot take {name} apart into its stages ({error}). "
+                    "Choose another, such as resnet18."
+                ) from error
             raise
         raise InputError(
             f"`network.pretrained`: the weights of {name} could not be loaded from {network.pretrained!r} "
@@ -141,12 +149,24 @@ def _info(backbone: nn.Module) -> Any:
     return backbone.feature_info  # timm's FeatureInfo, set on every `features_only` network
 
 
-def _site_modules(backbone: nn.Module) -> dict[str, nn.Module]:
-    """The module that ends each feature site; timm's flattened backbones write dots as underscores."""
+def _site_modules(backbone: nn.Module, name: str) -> dict[str, nn.Module]:
+    """The module that ends each feature site; timm's flattened backbones write dots as underscores.
+
+    Raises:
+        InputError: timm names a stage's end by what is no module of the network.
+    """
     info = _info(backbone)
-    names = dict(zip(info.reduction(), info.module_name(), strict=True))
+    ends = dict(zip(info.reduction(), info.module_name(), strict=True))
     modules = dict(backbone.named_modules())
-    return {
-        site: modules.get(names[reduction]) or modules[names[reduction].replace(".", "_")]
-        for site, reduction in SITES.items()
-    }
+    found = {site: _module(modules, ends.get(reduction, "")) for site, reduction in SITES.items()}
+    missing = [site for site, module in found.items() if module is None]
+    if missing:
+        raise InputError(
+            f"`network.backbone`: the end of {' and of '.join(missing)} is no module of {name} that a hook could be "
+            "hung on. Choose a backbone with stages, such as resnet18."
+        )
+    return {site: module for site, module in found.items() if module is not None}
+
+
+def _module(modules: dict[str, nn.Module], name: str) -> nn.Module | None:
+    return (modules.get(name) or modules.get(name.replace(".", "_"))) if name else None

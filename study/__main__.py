@@ -190,6 +190,8 @@ def run(
     folder = launch(study, order, Display())
     page, _ = write(folder)
     typer.echo(f"study   {folder}\nreport  {page}\nlook    uv run tensorboard --logdir '{folder / 'trials'}'")
+    if study.arms:
+        arms(folder)
 
 
 @app.command()
@@ -202,6 +204,46 @@ def report(study: Annotated[Path, typer.Argument(help="A study's folder.")]) -> 
 
     for path in write(study):
         typer.echo(str(path))
+
+
+@app.command()
+def truth(
+    study: Annotated[Path, typer.Argument(help="A study's folder.")],
+    truth: Annotated[
+        Path, typer.Argument(help="A folder with test_truth.csv and, where known, train_truth.csv, such as DIR-truth.")
+    ],
+    data: Data,
+) -> None:
+    """Judge every finished trial by a known truth that no trial has seen: truth.csv in the study's folder.
+
+    Example: rfcx-study truth studies/diary-1a2b3c4d forest-truth --data forest
+    """
+    from study.display import Display
+    from study.truth import judge_trials
+
+    typer.echo(str(judge_trials(study, truth, data, Display())))
+
+
+@app.command()
+def arms(
+    study: Annotated[Path, typer.Argument(help="A study's folder.")],
+    as_json: Json = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print tables that a README takes.")] = False,
+) -> None:
+    """The table of a study that lists its arms: each over its replicates, what was published, and the differences.
+
+    Example: rfcx-study arms studies/diary-1a2b3c4d
+    """
+    from study import arms_tables
+    from study.arms import compare
+
+    told = compare(study)
+    if as_json:
+        typer.echo(json.dumps(told.as_dict(), indent=1))
+    elif as_markdown:
+        typer.echo(arms_tables.as_markdown(told))
+    else:
+        arms_tables.show(told, arms_tables.console())
 
 
 @app.command("export")

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rfcx_model.errors import InputError
-from rfcx_model.hyperparameters import Hyperparameters, build, flatten
+from rfcx_model.hyperparameters import Hyperparameters, build, flatten, leaks
 from study.bundle import CARD, CONFIG, Bundle, to_json
 from study.facts import finite, shown
 from study.study_json import read_study
@@ -24,7 +24,7 @@ def export(study_folder: Path, bundle: Path, trial: int | None = None) -> Path:
     """Write the best COMPLETE trial of the search, or the one numbered `trial`, as a bundle; returns its folder.
 
     Raises:
-        InputError: no such study, no finished trial, the asked trial is not finished, or the target exists.
+        InputError: no such study, no finished trial, the asked trial is not finished or leaky, or the target exists.
     """
     study = read_study(study_folder)
     trials = read_trials(study_folder / "trials.jsonl")
@@ -39,31 +39,40 @@ def export(study_folder: Path, bundle: Path, trial: int | None = None) -> Path:
 def chosen_trial(study_folder: Path, trials: list[Trial], asked: int | None) -> Trial:
     """The asked trial, or the finished one of the search with the highest score; of equals, the first.
 
+    Leaky trials are not exported: their scores say nothing of recordings that nobody has seen.
+
     Raises:
-        InputError: there is none, or the asked one is not finished.
+        InputError: there is none, or the asked one is not finished or leaky.
     """
     ledger = study_folder / "trials.jsonl"
-    finished = [trial for trial in trials if _finished(trial) and trial.origin != "confirm"]
+    finished = _ready(trials)
     if asked is None:
         if not finished:
             states = sorted({trial.state for trial in trials})
             got = f"{len(trials)} trials ({', '.join(states)})" if trials else "no trial"
+            leaky = sum(leaks(trial.config) for trial in trials)
+            got += f", of which {leaky} leaky (their teachers saw the held-out fold)" if leaky else ""
             raise InputError(
                 f"{ledger}: a finished (COMPLETE) trial is needed, but got {got}. "
-                "Carry on with `rfcx-study run`; pruned trials are never exported."
+                "Carry on with `rfcx-study run`; pruned and leaky trials are never exported."
             )
         return max(finished, key=lambda trial: (finite(trial.score) or 0.0, -trial.number))
     found = next((trial for trial in trials if trial.number == asked), None)
+    ready = ", ".join(str(trial.number) for trial in finished[:20]) or "none yet"
+    if found is not None and leaks(found.config):
+        raise InputError(
+            f"{ledger}: trial {asked} must not be leaky, but got `stage3.teacher_scheme` = 'diary': its teachers saw "
+            f"the fold that it was scored on. Export one with 'own' or 'nested' teachers. Finished: {ready}."
+        )
     if found is not None and _finished(found):
         return found
     got = "there is none of this number" if found is None else f"it is {found.state}, score {number(found.score)}"
-    ready = ", ".join(str(trial.number) for trial in finished[:20]) or "none yet"
     raise InputError(f"{ledger}: trial {asked} must be COMPLETE with a score, but {got}. Finished: {ready}.")
 
 
 def card(made: Bundle, study: Mapping[str, Any], trials: list[Trial], asked: bool) -> str:
     """card.md: how the configuration was chosen, what it changes, how it scored, and the commands to a submission."""
-    finished = [trial for trial in trials if _finished(trial) and trial.origin != "confirm"]
+    finished = _ready(trials)
     first = next((trial for trial in finished if trial.origin == "baseline"), None)
     how = "asked for by number" if asked else "the highest score"
     lines = [
@@ -104,6 +113,11 @@ def card(made: Bundle, study: Mapping[str, Any], trials: list[Trial], asked: boo
         "",
     ]
     return "\n".join(lines)
+
+
+def _ready(trials: list[Trial]) -> list[Trial]:
+    """The finished trials of the search that may be chosen and compared."""
+    return [t for t in trials if _finished(t) and t.origin != "confirm" and not leaks(t.config)]
 
 
 def _finished(trial: Trial) -> bool:
@@ -148,7 +162,11 @@ def _difference(chosen: Hyperparameters, first: Trial | None) -> list[str]:
     reference = flatten(Hyperparameters()) if first is None else flatten(build(dict(first.config)))
     changed = [(name, value) for name, value in flatten(chosen).items() if reference[name] != value]
     against = "default" if defaults else "baseline"
-    note = ["The baseline has no finished trial; compared with the program's defaults.", ""] if defaults else []
+    note = (
+        ["The baseline has no finished trial to compare with; compared with the program's defaults.", ""]
+        if defaults
+        else []
+    )
     if not changed:
         return [*note, "Nothing."]
     head = ["| knob | this trial | " + against + " |", "| --- | --- | --- |"]

@@ -1,6 +1,7 @@
 """A study's facts, computed from study.json and the ledger alone; nothing here draws or writes.
 
-Only trials of the search (origin baseline or search) are ranked; confirmation trials are counted apart.
+Only trials of the search (origin baseline or search) are ranked; confirmation trials are counted apart. Leaky ones,
+whose teachers saw the fold that the score was measured on, are marked, and neither ranked nor compared.
 A trial's score counts when the trial is COMPLETE: a pruned trial's last score was measured after less training.
 Every key of study.json but `name` may be missing; what is not known is None.
 """
@@ -12,11 +13,15 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from rfcx_model.hyperparameters import leaks
 from study.knob import Knob
 from study.study_json import active_values, searched_knobs
 from study.trials import Trial
+
+LEAKY: Final = "leaky: teachers saw the held-out fold"
+"""How a leaky trial is marked wherever it is shown."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Row:
     epochs: int
     reason: str
     ended: float | None
+    leaky: bool = False
 
     def metric(self, name: str) -> float | None:
         """The metric of the last epoch; None when absent or not finite."""
@@ -42,7 +48,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Arm:
-    """The trials that share one value of a scientific knob. Best and median are over finished ones with a score."""
+    """The trials that share one value of a scientific knob. Finished are those that are ranked: whole, not leaky."""
 
     knob: str
     value: str
@@ -112,6 +118,11 @@ class Facts:
     study: Mapping[str, Any]
 
     @property
+    def leaky(self) -> tuple[Row, ...]:
+        """Finished trials whose score says nothing of recordings that nobody has seen."""
+        return tuple(row for row in self.rows if row.leaky and row.state == "COMPLETE")
+
+    @property
     def pareto(self) -> tuple[Row, ...]:
         """Finished trials that no other beats in LWLRAP and precision at once, by falling LWLRAP."""
         return pareto_front(self.ranked, self.precision_form)
@@ -150,7 +161,8 @@ def rows_of(trials: Sequence[Trial], knobs: Sequence[Knob]) -> tuple[Row, ...]:
     """Trials as rows, each with its difference from the finished baseline where both have a score."""
     first = next((trial for trial in trials if trial.origin == "baseline"), None)
     reference = active_values(knobs, first.config) if first else {}
-    level = finite(first.score) if first and first.state == "COMPLETE" else None
+    honest = first is not None and first.state == "COMPLETE" and not leaks(first.config)
+    level = finite(first.score) if first and honest else None
     return tuple(_row(trial, knobs, reference, level) for trial in trials)
 
 
@@ -214,10 +226,12 @@ def _row(trial: Trial, knobs: Sequence[Knob], reference: Mapping[str, Any], leve
     score = finite(trial.score)
     if score is None and trial.state == "PRUNED":
         score = finite(trial.metrics.get("score"))
-    compared = trial.state == "COMPLETE" and trial.origin != "baseline" and score is not None and level is not None
+    leaky = leaks(trial.config)
+    compared = trial.state == "COMPLETE" and trial.origin != "baseline" and not leaky
     changed = {name: value for name, value in values.items() if name not in reference or reference[name] != value}
     names = short_names(knobs)
     label = " ".join(f"{names[name]}={_brief(value)}" for name, value in changed.items())
+    label = "baseline" if trial.origin == "baseline" else label or "the baseline's values"
     return Row(
         number=trial.number,
         origin=trial.origin,
@@ -226,10 +240,11 @@ def _row(trial: Trial, knobs: Sequence[Knob], reference: Mapping[str, Any], leve
         difference=score - level if compared and score is not None and level is not None else None,
         metrics=trial.metrics,
         values=values,
-        label="baseline" if trial.origin == "baseline" else label or "the baseline's values",
+        label=f"{label} ({LEAKY})" if leaky else label,
         epochs=trial.step,
         reason=trial.reason,
         ended=trial.ended,
+        leaky=leaky,
     )
 
 
@@ -238,12 +253,12 @@ def _brief(value: Any) -> str:
 
 
 def _counts(row: Row) -> bool:
-    return row.state == "COMPLETE" and row.score is not None
+    return row.state == "COMPLETE" and row.score is not None and not row.leaky
 
 
 def _arm(knob: Knob, value: str, rows: Sequence[Row]) -> Arm:
     members = [row for row in rows if knob.name in row.values and shown(row.values[knob.name]) == value]
-    scores = [row.score for row in members if row.state == "COMPLETE" and row.score is not None]
+    scores = [row.score for row in members if _counts(row) and row.score is not None]
     return Arm(
         knob=knob.name,
         value=value,
@@ -277,7 +292,7 @@ def _pruning(rows: Sequence[Row], ranked: Sequence[Row]) -> Pruning:
         pruned=len(pruned),
         full_epochs=full,
         epochs_saved=None if full is None else sum(max(0, full - row.epochs) for row in pruned),
-        best_at_pruning=max((row.score for row in pruned if row.score is not None), default=None),
+        best_at_pruning=max((row.score for row in pruned if row.score is not None and not row.leaky), default=None),
     )
 
 

@@ -28,6 +28,7 @@ from study.machine import cores
 from study.setting import Setting, spectrograms
 from study.store import open_store
 from study.trainable import StageOrder
+from study.work import stored_request
 
 FORMAT: Final = 1
 SPECIES: Final = "species.csv"
@@ -64,11 +65,12 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
         threads=min(bundle.threads, cores()),
     )
     spectrograms(recordings, hyperparameters.frontend, places.cache, display)
-    folds = tuple(range(setting.n_folds))
     torch.set_num_threads(setting.threads)  # part of what made a stored result, so before the store is asked
-    request = _as_trained(setting, bundle, folds)
-    name = request.name(hyperparameters, setting.partition(bundle.seed))
-    store = open_store(setting.store, compute.best())
+    store, partition = open_store(setting.store, compute.best()), setting.partition(bundle.seed)
+    request = stored_request(store, partition, hyperparameters, bundle.seed)
+    if request is None:
+        request = stages.trial_request(hyperparameters, range(setting.n_folds), bundle.seed)
+    name = request.name(hyperparameters, partition)
     to.absolute().parent.mkdir(parents=True, exist_ok=True)
     stored = store.load(name)
     if stored is None or stored.epoch < request.epochs(hyperparameters):
@@ -79,19 +81,9 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
     trained = store.load(name)
     if trained is None:
         raise RunError(f"{name} was trained but is not in {setting.store}")
-    weights = [trained.state.weights(index) for index in range(len(folds))]
+    weights = [trained.state.weights(index) for index in range(setting.n_folds)]
     _write_model(to, bundle, recordings, weights, dict(trained.state.facts["metrics"]))
     return to
-
-
-def _as_trained(setting: Setting, bundle: Bundle, folds: tuple[int, ...]) -> stages.Request:
-    """The request as the search made it: stages may have been shared or abreast; whichever is stored is taken."""
-    store, partition = open_store(setting.store, compute.best()), setting.partition(bundle.seed)
-    for first_own in reversed(stages.STAGES):
-        request = stages.trial_request(bundle.hyperparameters, folds, bundle.seed, first_own)
-        if store.epochs_done(request.name(bundle.hyperparameters, partition)):
-            return request
-    return stages.trial_request(bundle.hyperparameters, folds, bundle.seed)
 
 
 def _store_folder(bundle: Bundle, to: Path, places: Places) -> Path:

@@ -61,20 +61,18 @@ def judge(submission: Path, truth: Path, data: Path | None = None, cache: Path |
     Raises:
         InputError: a table cannot be read, or the two do not speak of the same recordings and species.
     """
-    true = _table(truth)
+    true = read_truth(truth)
     names = list(true.columns)
-    if not (true.to_numpy() > 0).any():
-        raise InputError(f"{truth}: at least one species must be present (1) in one recording, but all are 0.")
-    lists = {SUBMISSION: _aligned(_table(submission), true, submission)}
+    lists = {SUBMISSION: aligned(read_table(submission), true, submission)}
     if data is not None:
         recordings = load(data)
         spectrograms = prepare(
             recordings, _frontend(int(recordings.train["sample_rate_hz"].min())), _need(cache), workers=cores()
         )
         regression = baseline.submission(recordings, spectrograms).set_index("recording_id")
-        lists["log-mel means + logistic regression"] = _aligned(regression, true, data)
+        lists["log-mel means + logistic regression"] = aligned(regression, true, data)
         frequency = baseline.frequency_submission(recordings).set_index("recording_id")
-        lists["species by their TP frequency"] = _aligned(frequency, true, data)
+        lists["species by their TP frequency"] = aligned(frequency, true, data)
     y = true[names].to_numpy() > 0
     generator = np.random.default_rng(SEED)
     draws = [draw for draw in generator.integers(0, len(y), (DRAWS, len(y))) if y[draw].any()]
@@ -106,7 +104,31 @@ def _scored(name: str, point: float, boot: NDArray[np.float64]) -> Scored:
     return Scored(name, point, float(low), float(high))
 
 
-def _table(path: Path) -> pd.DataFrame:
+def read_truth(path: Path) -> pd.DataFrame:
+    """(recording, species) 0 or 1, by recording_id.
+
+    Raises:
+        InputError: the table cannot be read, holds another number, or no species is present in it.
+    """
+    true = read_table(path)
+    strange = ~true.isin([0, 1]).to_numpy()
+    if strange.any():
+        row, column = np.argwhere(strange)[0]
+        raise InputError(
+            f"{path}: a truth must be 0 or 1, but got {true.iloc[row, column]:g} for {true.columns[column]} of "
+            f"recording {true.index[row]}. Give the truth, not a submission."
+        )
+    if not true.to_numpy().any():
+        raise InputError(f"{path}: at least one species must be present (1) in one recording, but all are 0.")
+    return true
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """(recording, species) finite numbers, by recording_id.
+
+    Raises:
+        InputError: the table cannot be read, a recording stands twice, or a number is none.
+    """
     try:
         table = pd.read_csv(path, dtype={"recording_id": str}).set_index("recording_id")
     except (OSError, ValueError, KeyError) as error:
@@ -122,10 +144,15 @@ def _table(path: Path) -> pd.DataFrame:
     return pd.DataFrame(numbers)
 
 
-def _aligned(table: pd.DataFrame, true: pd.DataFrame, where: Path) -> NDArray[np.float64]:
+def aligned(table: pd.DataFrame, true: pd.DataFrame, where: Path) -> NDArray[np.float64]:
+    """(recording, species) a table's numbers in the rows and columns of the truth; `where` is what the table is of.
+
+    Raises:
+        InputError: the table lacks some of them.
+    """
     missing = [str(name) for name in true.columns if name not in table.columns]
     absent = true.index.difference(table.index)
     if missing or len(absent):
         what = f"columns {', '.join(missing[:5])}" if missing else f"recordings {', '.join(map(str, absent[:5]))}"
-        raise InputError(f"{where}: it must speak of the truth's recordings and species, but lacks {what}.")
+        raise InputError(f"{where}: it must speak of all recordings and species that are judged, but lacks {what}.")
     return table.loc[true.index, list(true.columns)].to_numpy(dtype=np.float64)

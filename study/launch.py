@@ -203,10 +203,17 @@ def train_shared(setting: Setting, desk: Any, orders: Sequence[StageOrder], slot
         while left:
             ready, left = ray.wait(left, num_returns=len(left), timeout=0.5)
             display.at(ray.get(desk.trained.remote()) - before)
+            _pass_on(desk, display)
             try:
                 ray.get(ready)
             except ray.exceptions.RayError as error:
                 raise RunError(f"a shared stage failed: {last_line(error)}") from error
+
+
+def _pass_on(desk: Any, display: Display) -> None:
+    """What workers have to say."""
+    for text in ray.get(desk.heard.remote()):
+        display.say(text)
 
 
 def _search(job: Job, slots: Share, order: Order, display: Display) -> None:
@@ -243,6 +250,7 @@ def _search(job: Job, slots: Share, order: Order, display: Display) -> None:
         )
         with display.phase("trials", limit * planned):
             tuner.fit()
+            _pass_on(job.desk, display)
         for number, told in list(recorder.trials.items()):
             if told.state == "RUNNING":  # Tune's time budget stops trials without a word to anyone
                 recorder.ended(number, "STOPPED", "the budget was spent")
@@ -291,6 +299,7 @@ class _Callback(tune.Callback):
         """An epoch."""
         del iteration, trials, info
         self._recorder.epoch(trial.config["trial"], result)
+        _pass_on(self._job.desk, self._recorder.display)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The end, by itself or stopped."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rfcx_model.hyperparameters import leaks
 from study.display import Display
 from study.space import Study
 from study.tensorboard import TrialBoard
@@ -38,7 +39,7 @@ class Recorder:
         self._study = study
         self._folder = folder
         self._ledger = Ledger(folder / "trials.jsonl")
-        self._display = display
+        self.display = display
         self._planned = planned
         self._boards: dict[int, TrialBoard] = {}
 
@@ -111,7 +112,7 @@ class Recorder:
         board.close()
         del self._boards[number]
         told = f" {score:.4f}" if score is not None else ""
-        self._display.say(f"trial {trial.name}: {state}{told}{f' ({reason})' if reason else ''}")
+        self.display.say(f"trial {trial.name}: {state}{told}{f' ({reason})' if reason else ''}")
         self._show()
 
     def close(self) -> None:
@@ -122,9 +123,9 @@ class Recorder:
         self._ledger.close()
 
     def best(self) -> Trial | None:
-        """The complete trial with the highest score."""
+        """The complete trial with the highest score; a leaky one's score is not held against the others'."""
         complete = [t for t in self.trials.values() if t.state == "COMPLETE" and t.score is not None]
-        return max(complete, key=lambda t: t.score or 0.0, default=None)
+        return max((t for t in complete if not leaks(t.config)), key=lambda t: t.score or 0.0, default=None)
 
     def _board(self, number: int) -> TrialBoard:
         if number not in self._boards:
@@ -143,5 +144,5 @@ class Recorder:
         best = self.best()
         if best is not None:
             text += f", best {best.score:.4f} ({best.name})"
-        self._display.at(sum(t.step if t.state == "RUNNING" else self._planned for t in trials))
-        self._display.status(text)
+        self.display.at(sum(t.step if t.state == "RUNNING" else self._planned for t in trials))
+        self.display.status(text)

@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study import figures, sentences, tables
+from study import arms_sentences, arms_tables, figures, sentences, tables
+from study.arms import Comparison, compare
 from study.facts import Facts, Importance, Row, compute
 from study.knob import Knob
+from study.markdown import cell
 from study.study_json import read_study
 from study.tables import Table
 from study.trials import read_trials
@@ -71,7 +73,7 @@ def write(study_folder: Path) -> tuple[Path, Path]:
         LedgerError: the ledger is damaged in the middle.
     """
     told = facts(study_folder)
-    parts = sections(told)
+    parts = sections(told, compare(study_folder) if told.study.get("arms") else None)
     return (
         _write(study_folder / "report.html", render("report.html.j2", told, parts)),
         _write(study_folder / "report.md", render("report.md.j2", told, parts)),
@@ -98,12 +100,13 @@ def importances(told: Facts) -> tuple[tuple[Importance, ...], str | None]:
     return tuple(sorted(found, key=lambda item: -item.share)), None
 
 
-def sections(told: Facts) -> list[Section]:
-    """The report in reading order."""
-    choices = [knob for knob in told.knobs if knob.role == "scientific" and knob.choices]
+def sections(told: Facts, compared: Comparison | None = None) -> list[Section]:
+    """The report in reading order. Where the study lists its arms they are compared as they stand, not by knob."""
     drawn = bool(told.ranked)
+    answer = sentences.verdict(told) if compared is None else arms_sentences.all_of(compared)
     return [
-        Section("Answer", sentences.verdict(told)),
+        Section("Answer", answer),
+        *([] if compared is None else [_listed_arms(compared)]),
         Section("Cost", [], [Exhibit("Cost", tables.cost(told))]),
         Section("Best trials", [], [Exhibit("Best trials and the baseline", tables.best(told))] if told.rows else []),
         Section(
@@ -116,11 +119,7 @@ def sections(told: Facts) -> list[Section]:
             sentences.trade_off(told),
             [_exhibit("The Pareto front", tables.pareto(told), lambda: figures.trade_off(told))] if told.pareto else [],
         ),
-        Section("Arms", _arm_words(choices), [Exhibit(f"Arms of {k.name}", tables.arms(told, k)) for k in choices]),
-        Section(
-            "Slices", sentences.slices(told), [_slice(told, knob) for knob in told.knobs] if drawn else [], grid=True
-        ),
-        Section("Importance of the knobs", sentences.importances(told), _importance(told)),
+        *(_by_knob(told) if compared is None else []),
         Section("Pruning", sentences.pruning(told)),
         Section(
             "Failures",
@@ -132,6 +131,30 @@ def sections(told: Facts) -> list[Section]:
         ),
         Section("Search space", [], [Exhibit("Searched knobs", tables.space(told))] if told.knobs else []),
         Section("Data and versions", [], [Exhibit("Where this comes from", tables.provenance(told))]),
+    ]
+
+
+def _listed_arms(compared: Comparison) -> Section:
+    pairs = [Exhibit("Paired differences", arms_tables.differences(compared))] if compared.pairs else []
+    return Section(
+        "Arms",
+        ["Means over finished replicates ± half their 95 % interval, and beside them what was published."],
+        [
+            Exhibit("Arms over replicates", arms_tables.results(compared)),
+            *pairs,
+            Exhibit("LWLRAP of the same out-of-fold scores against three sets of labels", arms_tables.ruler(compared)),
+        ],
+    )
+
+
+def _by_knob(told: Facts) -> list[Section]:
+    """What each knob does while the others vary too; of no use where arms differ in many knobs at once."""
+    choices = [knob for knob in told.knobs if knob.role == "scientific" and knob.choices]
+    slices = [_slice(told, knob) for knob in told.knobs] if told.ranked else []
+    return [
+        Section("Arms", _arm_words(choices), [Exhibit(f"Arms of {k.name}", tables.arms(told, k)) for k in choices]),
+        Section("Slices", sentences.slices(told), slices, grid=True),
+        Section("Importance of the knobs", sentences.importances(told), _importance(told)),
     ]
 
 
@@ -149,12 +172,6 @@ def render(template: str, told: Facts, parts: Sequence[Section]) -> str:
     environment.filters["cell"] = cell
     shown = [part for part in parts if part.sentences or part.exhibits]
     return environment.get_template(template).render(facts=told, sections=shown)
-
-
-def cell(text: str) -> str:
-    """Text that Markdown shows as it stands, in a table or outside."""
-    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("|", "\\|")
-    return " ".join(safe.split())
 
 
 def _importances_of(group: Sequence[Knob], told: Facts) -> list[Importance]:

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from ray.tune.search import Searcher
 
 from study import objective
+from study.early_stages import MOST_HELD, EarlyStages
 from study.space import Params, Study, distribution, suggest
 from study.trials import EndState, Origin, Trial
 
@@ -38,6 +39,8 @@ class _Asked:
 class StudySearcher(Searcher):
     """Hands out trials: those a crash left unfinished, the baseline, points to try, then proposals.
 
+    A proposal whose stage 1 another trial is training just now is held back while there are others.
+
     Numbers are the ledger's. `limit` counts baseline and search trials, past ones among them; confirm trials are
     never counted and never told to Optuna.
     """
@@ -53,6 +56,8 @@ class StudySearcher(Searcher):
         self._facts: dict[int, _Asked] = {}
         self._numbers: dict[str, int] = {}
         self._unfinished: deque[Trial] = deque()
+        self._early = EarlyStages(study)
+        self._held: deque[dict[str, Any]] = deque()
         self._used = {trial.number for trial in trials}
         self._next = 0
         for trial in sorted(trials, key=lambda trial: trial.number):
@@ -63,15 +68,35 @@ class StudySearcher(Searcher):
         """The next trial: `{"trial", "attempt", "replicate", "params"}`, or FINISHED."""
         if self._unfinished:
             trial = self._unfinished.popleft()
-            self._numbers[trial_id] = trial.number
             params = self._study.params_of(trial.config)
-            return _config(trial.number, trial.attempt + 1, trial.replicate, params)
+            return self._hand_out(trial_id, _config(trial.number, trial.attempt + 1, trial.replicate, params))
         if self._waits_for_baseline():
             return None
-        position = len(self._facts)
-        if position >= self._limit or (self._study.search.sampler == "grid" and position >= len(self._points)):
+        free = next((one for one in self._held if not self._early.in_work(one["params"])), None)
+        while free is None and not self._all_asked():
+            proposed = self._propose()
+            if not self._early.in_work(proposed["params"]):
+                return self._hand_out(trial_id, proposed)
+            self._held.append(proposed)
+            if len(self._held) > MOST_HELD:
+                break
+        if not self._held:
             return str(Searcher.FINISHED)
-        number = self._number()
+        held = free or self._held[0]
+        self._held.remove(held)
+        return self._hand_out(trial_id, held)
+
+    def _all_asked(self) -> bool:
+        asked = len(self._facts)
+        return asked >= self._limit or (self._study.search.sampler == "grid" and asked >= len(self._points))
+
+    def _hand_out(self, trial_id: str, config: dict[str, Any]) -> dict[str, Any]:
+        self._numbers[trial_id] = config["trial"]
+        self._early.begun(config["trial"], config["params"])
+        return config
+
+    def _propose(self) -> dict[str, Any]:
+        position, number = len(self._facts), self._number()
         replicate, point = self._points[position] if position < len(self._points) else (0, None)
         self._optuna.sampler = _sampler(self._study, number, position - len(self._points))
         if point is not None:
@@ -80,7 +105,6 @@ class StudySearcher(Searcher):
         params = suggest(self._study, asked)
         self._open[number] = asked
         self._facts[number] = _Asked("search" if position else "baseline", self._proposal(point is not None))
-        self._numbers[trial_id] = number
         return _config(number, 1, replicate, params)
 
     def _number(self) -> int:
@@ -112,14 +136,18 @@ class StudySearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """One epoch's score. Ray does not call this for the epoch at which the scheduler stops a trial."""
-        self._report(self._numbers[trial_id], result)
+        number = self._numbers[trial_id]
+        self._early.reported(number, result)
+        self._report(number, result)
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         """Take the last epoch's score. What became of the trial is known to the driver alone: see `tell`."""
         del error
         number = self._numbers.pop(trial_id, None)
-        if number is not None and result:
-            self._report(number, result)
+        if number is not None:
+            self._early.over(number)
+            if result:
+                self._report(number, result)
 
     def _report(self, number: int, result: Mapping[str, Any]) -> None:
         trial, score, step = self._open.get(number), result.get("score"), result.get("step")

@@ -15,8 +15,11 @@ def verdict(facts: Facts) -> list[str]:
     if not facts.rows:
         return ["No trial is on record yet, so nothing can be said."]
     if not facts.ranked:
-        return [f"No trial has finished with a score, so nothing can be said yet. {_states(facts)}"]
-    lines = [_winner(facts)]
+        return [
+            *_leaky(facts),
+            f"No trial has finished with a score to rank, so nothing can be said yet. {_states(facts)}",
+        ]
+    lines = [_winner(facts), *_leaky(facts)]
     for knob in facts.knobs:
         if knob.role == "scientific" and knob.choices:
             lines.extend(_arms(facts, knob))
@@ -32,8 +35,8 @@ def verdict(facts: Facts) -> list[str]:
 
 def history(facts: Facts) -> list[str]:
     """What the history shows, and which trials are not in it."""
-    missing = [row for row in facts.rows if row.state == "COMPLETE" and row.score is None]
-    lines = [] if facts.ranked else ["No finished trial with a score to show."]
+    missing = [row for row in facts.rows if row.state == "COMPLETE" and row.score is None and not row.leaky]
+    lines = [*_leaky(facts)] if facts.ranked else [*_leaky(facts), "No finished trial with a score to show."]
     if missing:
         one = len(missing) == 1
         lines.append(
@@ -46,7 +49,10 @@ def history(facts: Facts) -> list[str]:
 def trade_off(facts: Facts) -> list[str]:
     """Whether both axes of the trade-off are known."""
     if not facts.pareto:
-        return [f"No finished trial has both `lwlrap` and `{facts.precision_form}` on record."]
+        return [
+            *_leaky(facts),
+            f"No finished trial that is ranked has both `lwlrap` and `{facts.precision_form}` on record.",
+        ]
     count = len(facts.pareto)
     return [
         f"{count} of {len(facts.ranked)} finished trials {'is' if count == 1 else 'are'} on the Pareto front: "
@@ -120,7 +126,21 @@ def _winner(facts: Facts) -> str:
     text = f"{head} is trial {best.number} ({best.label}), with a score of {number(best.score)}"
     if best.difference is not None and first is not None:
         return f"{text}: {signed(best.difference)} against the baseline's {number(first.score)}."
-    return f"{text}. The baseline has no finished score, so there is nothing to hold it against."
+    why = "is leaky" if first is not None and first.leaky else "has no finished score"
+    return f"{text}. The baseline {why}, so there is nothing to hold it against."
+
+
+def _leaky(facts: Facts) -> list[str]:
+    """That leaky trials are not ranked, and why."""
+    rows = list(facts.leaky)
+    if not rows:
+        return []
+    one = len(rows) == 1
+    return [
+        f"{len(rows)} finished {'trial is' if one else 'trials are'} leaky ({_listed(rows)}): the teachers had trained "
+        f"on the fold that {'its' if one else 'their'} score is measured on (`stage3.teacher_scheme` = diary). "
+        f"{'It is' if one else 'They are'} shown, and neither ranked nor compared."
+    ]
 
 
 def _arms(facts: Facts, knob: Knob) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from study.stages import Lease, Partition, Workshop
 from study.store import open_store
 
 LEASE_POLL_S = 0.5
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +101,17 @@ def workshop(
     *,
     lease: Lease,
     tick: Callable[[int], None],
+    say: Callable[[str], None] = log.warning,
 ) -> Workshop:
-    """The place where one trial or stage of this process is trained. Data that the last one used stays loaded."""
+    """The place where one trial or stage of this process is trained. Data that the last one used stays loaded.
+
+    `say` is told what a person should know: results that stand in the store and cannot be used.
+    """
     torch.set_num_threads(setting.threads)
     place = compute.best()
     knobs = (hyperparameters.frontend, hyperparameters.windows)
     return Workshop(
-        store=open_store(setting.store, place),
+        store=open_store(setting.store, place, say),
         corpus=_corpus(_Shared(setting), *knobs, seed, str(place)),
         partition=setting.partition(seed),
         compute=place,

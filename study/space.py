@@ -174,7 +174,7 @@ class Study:
         A grid is known in advance, so only the last stage is the trial's own. A search has each trial train, report
         and be judged from the first stage on that a searched knob changes.
         """
-        return last if self.search.sampler == "grid" else self.first_stage
+        return last if self.search.sampler == "grid" else min(self.first_stage, last)
 
     def planned_epochs(self, params: Mapping[str, Any]) -> int:
         """The steps that a trial reports when it is not pruned: measured epochs of its own stages 1 and 3.
@@ -283,15 +283,21 @@ def _draw(knob: Knob, trial: Trial) -> Value:
 
 
 def differs(study: Study, params: Mapping[str, Any]) -> str:
-    """`site=stage4 alpha=0.2`: a trial by its searched knobs; safe as part of a file name."""
-    arm = study.arm(params)
+    """`site=stage4 alpha=0.2`: a trial by its searched knobs; safe as part of a file name. A leak is marked."""
+    recipe, arm = study.hyperparameters(params), study.arm(params)
+    mark = " leaky" if recipe.leaky else ""
     if arm is not None:
-        return f"{_short(arm.regime)} site={study.hyperparameters(params).site}"
+        return f"{_short(arm.regime)} site={recipe.site}{mark}"
     words = [f"{short_name(study, name)}={_short(value)}" for name, value in params.items()]
+    return _within(words, _LONGEST - len(mark)) + mark
+
+
+def _within(words: list[str], longest: int) -> str:
+    """As many words as fit, and how many do not."""
     text = ""
     for index, word in enumerate(words):
         more = f" +{len(words) - index}"
-        if len(text) + len(word) > _LONGEST - len(more):
+        if len(text) + len(word) > longest - len(more):
             return text + more
         text = f"{text} {word}" if text else word
     return text

@@ -6,15 +6,17 @@ searched, and an arm that does not name it has the value of [fixed], else the de
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rfcx_model.errors import InputError
-from rfcx_model.hyperparameters import knobs
+from rfcx_model.hyperparameters import UNSEARCHABLE, knobs
 from study.knob import check_value
 from study.space import Arm
 
-_ALONE: Final = ("scientific", "nuisance", "baseline", "try")
+_ALONE: Final = {"scientific": "[scientific]", "nuisance": "[nuisance]", "baseline": "[baseline]", "try": "[[try]]"}
+_LONGEST: Final = 100  # of a regime's name, which becomes part of a folder's
 
 
 def arms_of(where: str, tables: dict[str, Any]) -> tuple[Arm, ...]:
@@ -26,50 +28,89 @@ def arms_of(where: str, tables: dict[str, Any]) -> tuple[Arm, ...]:
     written = tables.get("arm", [])
     if not written:
         return ()
-    for name in _ALONE:
-        if name in tables:
-            raise InputError(f"{where}: [[arm]] lists all that is tried, but [{name}] is there too. Keep one of them.")
-    if tables.get("search", {}).get("sampler") != "grid":
-        raise InputError(f"{where}: [[arm]] needs [search] sampler = 'grid': every arm is tried. Add it.")
+    _check_alone(where, tables)
     named = list(dict.fromkeys(name for arm in written for name in arm if "." in name))
     if not named:
         raise InputError(f"{where}: no [[arm]] names a knob, so there is nothing to compare. Give each what differs.")
-    prior = {**knobs(), **tables.get("fixed", {})}
-    tables["fixed"] = {name: value for name, value in tables.get("fixed", {}).items() if name not in named}
+    fixed = tables.get("fixed", {})
+    _check_named(where, written, named, fixed)
+    prior = {**knobs(), **fixed}
     arms: list[Arm] = []
     for number, arm in enumerate(written, start=1):
         place = f"{where}: [[arm]] {number}"
+        regime, published = _regime(place, arm), _published(place, arm)
         params = {name: check_value(place, name, arm.get(name, prior[name])) for name in named}
-        for name in named:
-            if isinstance(prior[name], list):
-                raise InputError(
-                    f"{place}: `{name}` is an array; it can be fixed for all arms, not differ between them."
-                )
-        arms.append(
-            Arm(_regime(place, arm), params, tuple(name for name in named if name in arm), _published(place, arm))
-        )
+        arms.append(Arm(regime, params, tuple(name for name in named if name in arm), published))
         twin = next((n for n, other in enumerate(arms[:-1], start=1) if other.params == params), None)
         if twin is not None:
             raise InputError(f"{place} has the same knobs as [[arm]] {twin}. Remove one, or let them differ.")
     domains = {name: list(dict.fromkeys(arm.params[name] for arm in arms)) for name in named}
+    tables["fixed"] = {name: value for name, value in fixed.items() if name not in named}
     tables["scientific"] = {name: {"choices": choices} for name, choices in domains.items()}
     tables["baseline"] = dict(arms[0].params)
     return tuple(arms)
 
 
+def _check_alone(where: str, tables: Mapping[str, Any]) -> None:
+    for name, shown in _ALONE.items():
+        if name in tables:
+            raise InputError(f"{where}: [[arm]] lists all that is tried, but {shown} is there too. Keep one of them.")
+    search = tables.get("search", {})
+    if search.get("sampler") != "grid":
+        got = f"sampler={search['sampler']!r}" if "sampler" in search else "none"
+        raise InputError(
+            f"{where}: [[arm]] needs [search] sampler = 'grid', since every arm is tried, but got {got}. Set it."
+        )
+    if search.get("scheduler", "asha") != "none":
+        raise InputError(
+            f"{where}: [[arm]] needs [search] scheduler = 'none', since an arm is compared at its own end, but got "
+            f"scheduler={search.get('scheduler', 'asha')!r}. Set it."
+        )
+
+
+def _check_named(where: str, written: Sequence[Mapping[str, Any]], named: list[str], fixed: Mapping[str, Any]) -> None:
+    """What is wrong with a knob for all arms: it cannot differ between them, or [fixed] holds for none of them."""
+    for name in named:
+        number = next(number for number, arm in enumerate(written, start=1) if name in arm)
+        if name.partition(".")[0] in UNSEARCHABLE:
+            raise InputError(
+                f"{where}: [[arm]] {number}: `{name}` belongs to the ruler, which must not move between arms. "
+                "Give it one value in [fixed]."
+            )
+        if isinstance(knobs()[name], list):
+            raise InputError(
+                f"{where}: [[arm]] {number}: `{name}` is an array, which cannot differ between arms. "
+                "Give it one value in [fixed]."
+            )
+        if name in fixed:
+            check_value(f"{where}: [fixed]", name, fixed[name])
+            if all(name in arm for arm in written):
+                raise InputError(
+                    f"{where}: [fixed] `{name}` holds for no arm, since every [[arm]] gives it too. Remove it there."
+                )
+
+
 def _regime(place: str, arm: Mapping[str, Any]) -> str:
     regime = arm.get("regime")
     if not isinstance(regime, str) or not regime.strip():
-        raise InputError(f'{place}: regime must be a name such as "pseudo 0.9 + focal", but got {regime!r}.')
-    return regime
+        got = repr(regime) if "regime" in arm else "none"
+        raise InputError(f'{place}: regime must be a name such as "pseudo 0.9 + focal", but got {got}. Name it.')
+    if len(regime) > _LONGEST:
+        raise InputError(
+            f"{place}: regime names folders and must have at most {_LONGEST} characters, but got {len(regime)}. "
+            "Shorten it."
+        )
+    return " ".join(regime.split())
 
 
 def _published(place: str, arm: Mapping[str, Any]) -> dict[str, float]:
     said = arm.get("published", {})
-    sound = isinstance(said, dict) and all(type(value) in (int, float) for value in said.values())
+    sound = isinstance(said, dict) and all(
+        type(value) in (int, float) and math.isfinite(value) for value in said.values()
+    )
     if not sound:
         raise InputError(
             f"{place}: published must be a table of figures such as {{ cv = 0.84, leaderboard = 0.831 }}, "
-            f"but got {said!r}."
+            f"but got {said!r}. Give numbers, or leave it out."
         )
     return {name: float(value) for name, value in said.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,20 +13,14 @@ from pydantic import ValidationError
 
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import knobs
-from study.knob import Knob, Role, check_name, check_value, ordered, read_knob, suggestion
+from study.knob import Knob, Role, check_value, read_knob, suggestion
 from study.space import Budget, Objective, Params, Resources, Search, Study
 from study.space_arms import arms_of
-from study.space_checks import check_constants, check_pairs, check_recipes, check_search
+from study.space_checks import check_constants, check_points, check_recipes, check_search
+from study.space_tables import check_tables, set_settings
+from study.space_when import conditions
 
 _ROLES: Final[tuple[Role, ...]] = ("scientific", "nuisance")
-_SETTINGS: Final[dict[str, type]] = {
-    "objective": Objective,
-    "search": Search,
-    "budget": Budget,
-    "resources": Resources,
-}
-_TABLES: Final = ("scientific", "nuisance", "fixed", "baseline", "try", "arm", *_SETTINGS)
-_OF_ARMS: Final = ("regime", "published")
 
 
 def read(path: Path, overrides: Mapping[str, Any]) -> Study:
@@ -37,15 +31,15 @@ def read(path: Path, overrides: Mapping[str, Any]) -> Study:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where}: not valid TOML: {error}. Mend that line.") from None
-    _check_tables(where, tables)
-    overrides = _set_settings(tables, overrides)
+    check_tables(where, tables)
+    overrides = set_settings(tables, overrides)
     arms = arms_of(where, tables)
     found, fixed = _knobs(where, tables, overrides)
     study = Study(
         name=path.stem,
         path=path,
         question=_question(text),
-        knobs=_conditions(where, tables, found, fixed),
+        knobs=conditions(where, tables, found, fixed),
         fixed=fixed,
         baseline={},
         tries=(),
@@ -55,13 +49,13 @@ def read(path: Path, overrides: Mapping[str, Any]) -> Study:
         resources=_settings(where, Resources, tables),
         arms=arms,
     )
-    check_constants(where, study)
+    check_constants(where, study, overrides)
     study = replace(study, baseline=_complete(where, study, "[baseline]", tables.get("baseline", {}), {}))
     points = enumerate(tables.get("try", []), start=1)
     study = replace(
         study, tries=tuple(_complete(where, study, f"[[try]] {n}", point, study.baseline) for n, point in points)
     )
-    check_pairs(where, study)
+    check_points(where, study)
     check_recipes(where, study)
     return check_search(where, study, "trials" in tables.get("budget", {}))
 
@@ -78,57 +72,6 @@ def _text(path: Path) -> str:
         raise InputError(
             f"{path}: {reason}. Give the path of a space file, such as search_spaces/mixup.toml."
         ) from None
-
-
-def _check_tables(where: str, tables: dict[str, Any]) -> None:
-    for name, table in tables.items():
-        if name not in _TABLES:
-            hint = suggestion(name, _TABLES) or f" Known are {', '.join(_TABLES)}."
-            raise InputError(f"{where}: [{name}] is not a table of a space file.{hint}")
-        if name in ("try", "arm"):
-            if not isinstance(table, list) or not all(isinstance(point, dict) for point in table):
-                raise InputError(f"{where}: `{name}` must be written as [[{name}]], once for each.")
-            own = _OF_ARMS if name == "arm" else ()
-            tables[name] = [_flat(where, f"[[{name}]]", point, own) for point in table]
-        elif not isinstance(table, dict):
-            raise InputError(f"{where}: `{name}` must be a table, [{name}], but got {table!r}.")
-        elif name not in _SETTINGS:
-            tables[name] = _flat(where, f"[{name}]", table)
-
-
-def _flat(where: str, table: str, values: Mapping[str, Any], own: tuple[str, ...] = ()) -> dict[str, Any]:
-    """`stage3.epochs = 1` without quotes is a table in a table to TOML; both ways of writing it mean the knob.
-
-    Keys in `own` are the table's own and no knobs.
-    """
-    groups = {key.partition(".")[0] for key in knobs()}
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        inner = (
-            {f"{key}.{name}": v for name, v in value.items()}
-            if key in groups and isinstance(value, dict)
-            else {key: value}
-        )
-        for name, member in inner.items():
-            if name in flat:
-                raise InputError(f"{where}: `{name}` stands twice in {table}. Keep one.")
-            if name not in own:
-                check_name(where, name)
-            flat[name] = member
-    return flat
-
-
-def _set_settings(tables: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Put overrides such as `search.folds` into their tables; return the others."""
-    left: dict[str, Any] = {}
-    for key, value in overrides.items():
-        table, dot, name = key.partition(".")
-        if dot and table in _SETTINGS:
-            tables[table] = {**tables.get(table, {}), name: value}
-        else:
-            check_name(f"--set {key}", key)
-            left[key] = value
-    return left
 
 
 def _settings(where: str, kind: type[Any], tables: Mapping[str, Any]) -> Any:
@@ -177,9 +120,7 @@ def _knobs(where: str, tables: Mapping[str, Any], overrides: Mapping[str, Any]) 
                 fixed[name] = check_value(where, name, spec)
     for name, value in overrides.items():
         if name in found:
-            raise InputError(
-                f"--set {name}: {where} searches this knob. Remove it from [{found[name].role}] to fix it."
-            )
+            raise InputError(f"--set {name}: {where} {_searched_by(found[name], tables)}")
         fixed[name] = check_value(f"--set {name}", name, value)
     if not found:
         raise InputError(
@@ -189,52 +130,10 @@ def _knobs(where: str, tables: Mapping[str, Any], overrides: Mapping[str, Any]) 
     return list(found.values()), fixed
 
 
-def _conditions(where: str, tables: Mapping[str, Any], found: list[Knob], fixed: Mapping[str, Any]) -> tuple[Knob, ...]:
-    by_name = {knob.name: knob for knob in found}
-    constants = {**knobs(), **fixed}
-    complete = []
-    for knob in found:
-        when = tables[knob.role][knob.name].get("when", {})
-        if not isinstance(when, dict):
-            raise InputError(
-                f"{where}: `{knob.name}`: when must be a table such as "
-                f'{{ "stage3.mixup_site" = ["input"] }}, but got {when!r}.'
-            )
-        conditions = []
-        for name, value in _flat(where, f"when of `{knob.name}`", when).items():
-            wanted = tuple(check_value(where, name, v, "when") for v in (value if isinstance(value, list) else [value]))
-            _check_condition(f"{where}: `{knob.name}`", _Condition(name, wanted), by_name, constants)
-            conditions.append((name, wanted))
-        complete.append(replace(knob, when=tuple(conditions)))
-    return ordered(where, complete)
-
-
-@dataclass(frozen=True)
-class _Condition:
-    name: str
-    wanted: tuple[Any, ...]
-
-
-def _check_condition(
-    where: str, condition: _Condition, searched: Mapping[str, Knob], constants: Mapping[str, Any]
-) -> None:
-    name, wanted = condition.name, condition.wanted
-    if not wanted:
-        raise InputError(f"{where}: when `{name}` has no value. List those with which the knob is asked for.")
-    if name not in searched:
-        if constants[name] not in wanted:
-            raise InputError(
-                f"{where} is asked for when `{name}` is one of {list(wanted)}, but that is fixed at "
-                f"{constants[name]!r}. Remove the knob, or search `{name}`."
-            )
-        return
-    parent = searched[name]
-    if not parent.values():
-        raise InputError(f"{where}: a when needs a knob with choices or steps, but `{name}` is continuous.")
-    for value in wanted:
-        if not parent.contains(value):
-            hint = suggestion(str(value), map(str, parent.values()))
-            raise InputError(f"{where} is asked for when `{name}` is {value!r}, which is not one of its values.{hint}")
+def _searched_by(knob: Knob, tables: Mapping[str, Any]) -> str:
+    if "arm" in tables:
+        return "gives this knob in its [[arm]] tables. Change it there, or remove it there to fix it for all."
+    return f"searches this knob. Remove it from [{knob.role}] to fix it."
 
 
 def _complete(where: str, study: Study, table: str, said: Mapping[str, Any], prior: Mapping[str, Any]) -> Params:
@@ -242,7 +141,7 @@ def _complete(where: str, study: Study, table: str, said: Mapping[str, Any], pri
     searched, defaults = study.searched(), knobs()
     for name in said:
         if name not in searched:
-            raise InputError(f"{where}: {table} `{name}` is not searched. Move it to [fixed].")
+            raise InputError(f"{where}: {table} `{name}` is not searched. Move it to [fixed], or search it.")
     params: Params = {}
     for knob in study.knobs:
         if not study.active(knob, params):
@@ -252,7 +151,7 @@ def _complete(where: str, study: Study, table: str, said: Mapping[str, Any], pri
                 )
             continue
         value = said.get(knob.name, prior.get(knob.name, defaults[knob.name]))
-        value = check_value(where, knob.name, value)
+        value = check_value(f"{where}: {table}", knob.name, value)
         if not knob.contains(value):
             source = "is" if knob.name in said else "would be its default,"
             raise InputError(

@@ -291,8 +291,8 @@ def trial_epochs(
     for one in own(request):
         name = one.name(hyperparameters, workshop.partition)
         gather(workshop, hyperparameters, one.after)
-        while not workshop.done(hyperparameters, one) and not workshop.lease.acquire(name):
-            workshop.wait()
+        while not workshop.lease.acquire(name) and not workshop.done(hyperparameters, one):
+            workshop.wait()  # a finished one is leased too: it may turn out to be damaged
         try:
             for epoch, reused in epochs(workshop, hyperparameters, one):
                 if epoch.metrics:

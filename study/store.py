@@ -15,7 +15,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
@@ -88,6 +88,7 @@ class Store:
 
     folder: Path
     maker: Mapping[str, Any]
+    say: Callable[[str], None] = log.warning  # what a person should know of a result that is not used
 
     def epochs_done(self, name: str) -> int:
         """Epochs of a result that may be used, by its metadata alone; 0 where there is none."""
@@ -109,12 +110,12 @@ class Store:
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError):
-            log.warning("%s: its meta.json is damaged; the stage is trained again", name)
+            self.say(f"{name}: its meta.json is damaged; the stage is trained again")
             self.forget(name)
             return None
         different = sorted(key for key in {*maker, *self.maker} if maker.get(key) != self.maker.get(key))
         if different:
-            log.warning("%s: made with other %s; the stage is trained again", name, ", ".join(different))
+            self.say(f"{name}: made with other {', '.join(different)}; the stage is trained again")
             return None
         path = self.folder / name / file
         try:
@@ -123,7 +124,7 @@ class Store:
                 raise OSError("its content has changed since it was written")
             tensors = load(content)
         except (OSError, SafetensorError) as error:
-            log.warning("%s: %s cannot be used (%s); the stage is trained again", name, file, error)
+            self.say(f"{name}: {file} cannot be used ({error}); the stage is trained again")
             self.forget(name)
             return None
         outputs = {n.removeprefix("outputs."): t.numpy() for n, t in tensors.items() if n.startswith("outputs.")}
@@ -159,10 +160,10 @@ class Store:
         shutil.rmtree(self.folder / name, ignore_errors=True)
 
 
-def open_store(folder: Path, compute: Compute) -> Store:
+def open_store(folder: Path, compute: Compute, say: Callable[[str], None] = log.warning) -> Store:
     """The store in a folder, for results made by this code on this device."""
     folder.mkdir(parents=True, exist_ok=True)
-    return Store(folder, _maker() | {"device": str(compute)})
+    return Store(folder, _maker() | {"device": str(compute)}, say)
 
 
 @cache

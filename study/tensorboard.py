@@ -20,6 +20,7 @@ from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from rfcx_model.hyperparameters import leaks
 from study.trials import EpochRecord
 
 TAGS: Final = {
@@ -37,7 +38,10 @@ TAGS: Final = {
 """Metric → scalar tag; a metric that is not named here goes to `other/`."""
 
 FINAL: Final = "objective/final"
-"""Written once, for COMPLETE trials only: sort the HParams table by it and the best full-length trial is on top."""
+"""Written once, for COMPLETE trials that are not leaky: sort the HParams table by it and the best one is on top."""
+
+LEAKY: Final = "leaky"
+"""A column of the HParams table that only leaky trials fill: their teachers saw the held-out fold."""
 
 EndState = Literal["COMPLETE", "PRUNED", "FAILED", "STOPPED"]
 
@@ -55,6 +59,7 @@ class TrialBoard:
 
     def __init__(self, folder: Path, config: Mapping[str, Any], searched: Sequence[str]) -> None:
         events = list(_events(folder))
+        self._leaky = leaks(config)
         self.step = max((event.step for event in events if _has_scalar(event)), default=0)
         self._tags = {value.tag for event in events for value in event.summary.value}
         self._file = _next_file(folder).open("xb")
@@ -74,7 +79,7 @@ class TrialBoard:
 
     def end(self, state: EndState, score: float | None) -> None:
         """Write how the trial ended. A STOPPED trial may be carried on, so its session stays open."""
-        if state == "COMPLETE" and score is not None and FINAL not in self._tags:
+        if state == "COMPLETE" and score is not None and not self._leaky and FINAL not in self._tags:
             self._scalar(FINAL, score, self.step, time.time())
         if state != "STOPPED":
             status = Status.Value("STATUS_FAILURE" if state == "FAILED" else "STATUS_SUCCESS")
@@ -123,6 +128,8 @@ def _start(name: str, config: Mapping[str, Any], searched: Sequence[str]) -> Ses
             session.hparams[knob].string_value = value
         else:
             session.hparams[knob].number_value = value
+    if leaks(config):
+        session.hparams[LEAKY].bool_value = True
     return session
 
 

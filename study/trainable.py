@@ -27,7 +27,7 @@ SCORES = "scores.npz"
 
 @ray.remote(num_cpus=0)
 class Desk:
-    """An in-memory actor of the driver: leases on stages, and the count of fold-epochs trained.
+    """An in-memory actor of the driver: leases on stages, the count of fold-epochs trained, and what is to be said.
 
     A lease belongs to an owner and has a number; the driver drops what a dead owner held, so that another takes over.
     Should the dead one turn out to be alive, its number is no longer the lease's, and it writes nothing.
@@ -37,6 +37,7 @@ class Desk:
         self._leases: dict[str, tuple[str, int]] = {}
         self._attempts = 0
         self._trained = 0
+        self._said: dict[str, bool] = {}  # whether the driver has heard it
 
     def acquire(self, name: str, owner: str) -> int:
         """The number of a new lease on the stage, or 0 while another owner has it."""
@@ -48,7 +49,7 @@ class Desk:
 
     def holds(self, name: str, attempt: int) -> bool:
         """Whether the lease of this number is the stage's present one."""
-        return self._leases.get(name, ("", 0))[1] == attempt
+        return name in self._leases and self._leases[name][1] == attempt
 
     def release(self, name: str, attempt: int) -> None:
         """Give a lease back; one that has passed to another stays there."""
@@ -66,6 +67,16 @@ class Desk:
     def trained(self) -> int:
         """Fold-epochs trained since the start."""
         return self._trained
+
+    def say(self, text: str) -> None:
+        """What a person should know; several workers may find the same."""
+        self._said.setdefault(text, False)
+
+    def heard(self) -> list[str]:
+        """What has been said since the last question."""
+        new = [text for text, heard in self._said.items() if not heard]
+        self._said |= dict.fromkeys(new, True)
+        return new
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,10 @@ class DeskLease:
     def tick(self, fold_epochs: int) -> None:
         """See `Desk.tick`; nobody waits for it."""
         self.desk.tick.remote(fold_epochs)
+
+    def say(self, text: str) -> None:
+        """See `Desk.say`."""
+        self.desk.say.remote(text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +136,8 @@ def train_stage(order: StageOrder, setting: Setting, desk: Any, *earlier: None) 
     """
     del earlier
     hyperparameters, request = order.hyperparameters, order.request
-    place = workshop(setting, hyperparameters, order.seed, lease=Alone(), tick=lambda count: desk.tick.remote(count))
+    own = DeskLease(desk, "")
+    place = workshop(setting, hyperparameters, order.seed, lease=Alone(), tick=own.tick, say=own.say)
     stages.obtain(place, hyperparameters, request)
 
 
@@ -130,7 +146,7 @@ def trial(config: dict[str, Any], job: Job) -> None:
     hyperparameters = job.study.hyperparameters(config["params"])
     lease = DeskLease(job.desk, f"trial {config['trial']}")
     seed = trial_seed(job.study.search.seed, config["replicate"])
-    place = workshop(job.setting, hyperparameters, seed, lease=lease, tick=lease.tick)
+    place = workshop(job.setting, hyperparameters, seed, lease=lease, tick=lease.tick, say=lease.say)
     request = trial_request(job.study, job.setting, hyperparameters, config["replicate"])
     planned = job.study.planned_epochs(config["params"])
     scores = job.folder / "trials" / trial_name(job.study, config) / SCORES

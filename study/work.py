@@ -12,7 +12,7 @@ from rfcx_model.hyperparameters import Hyperparameters, StageName, build
 from study import stages
 from study.setting import Setting, trial_seed
 from study.space import Study
-from study.stages import Cost, Request
+from study.stages import Cost, Partition, Request
 from study.store import Store
 from study.trials import Trial
 
@@ -25,6 +25,18 @@ def trial_request(study: Study, setting: Setting, hyperparameters: Hyperparamete
         trial_seed(study.search.seed, replicate),
         study.first_own(hyperparameters.last_stage),
     )
+
+
+def stored_request(store: Store, partition: Partition, hyperparameters: Hyperparameters, seed: int) -> Request | None:
+    """A trial's request as it was trained, or None where it is not in the store.
+
+    Stages may have been shared or the trial's own, which names them differently; whichever is stored is taken.
+    """
+    for first_own in reversed(stages.STAGES):
+        request = stages.trial_request(hyperparameters, range(partition.n_folds), seed, first_own)
+        if store.epochs_done(request.name(hyperparameters, partition)):
+            return request
+    return None
 
 
 def known_trials(study: Study, limit: int | None) -> Iterator[tuple[Hyperparameters, int]]:
@@ -50,7 +62,8 @@ def planned_work(study: Study, setting: Setting, trials: int | None) -> Cost:
     """Fold-epochs of the study if no trial is pruned; a search counts every trial with the baseline's epochs."""
     limit = trials or study.budget.trials
     known = list(known_trials(study, limit))
-    times = 1 if study.search.sampler == "grid" else limit
+    grid = study.search.sampler == "grid"
+    times, first = 1 if grid else limit, stages.STAGES.index(study.first_stage)
     partitions = {replicate: setting.partition(trial_seed(study.search.seed, replicate)) for _, replicate in known}
     shared: dict[str, tuple[StageName, int]] = {}
     own_crops = own = unshared = alone = measured = 0
@@ -64,7 +77,12 @@ def planned_work(study: Study, setting: Setting, trials: int | None) -> Cost:
         before = [stage for stage in stages.earlier(request) if not stage.measured]
         called = stages.names(before, hyperparameters, partitions[replicate])
         for name, stage in zip(called, before, strict=True):
-            shared[name] = stage.stage, stage.fold_epochs(hyperparameters)
+            count = stage.fold_epochs(hyperparameters)
+            if grid or stages.STAGES.index(stage.stage) < first:
+                shared[name] = stage.stage, count
+            else:  # a searched knob changes it, so each trial trains its own
+                own += count * times
+                own_crops += count * times if stage.stage == "stage1" else 0
     return Cost(
         shared=sum(count for _, count in shared.values()),
         trials=own,
@@ -102,7 +120,7 @@ def done_work(study: Study, setting: Setting, store: Store, trials: Iterable[Tri
     return Done(sum(trained.values()), alone)
 
 
-def _partition(setting: Setting, trial: Trial) -> stages.Partition:
+def _partition(setting: Setting, trial: Trial) -> Partition:
     return setting.partition(trial.seed)
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from rfcx_model.hyperparameters import (
     READS,
+    UNREAD,
     UNSEARCHABLE,
     Frontend,
     Hyperparameters,
@@ -104,6 +105,35 @@ def test_what_a_knob_cannot_be_is_refused_by_name(changed: dict[str, Any], place
     assert any(place in map(str, error["loc"]) for error in caught.value.errors())
 
 
+RECIPES: list[tuple[dict[str, Any], str]] = [
+    ({"stage1.epochs": 0, "stage2.epochs": 0, "stage3.epochs": 0}, "all are 0"),
+    ({"stage2.epochs": 0}, "needs teachers, which stage 2 trains"),
+    ({"stage3.cycles": 2, "stage3.pseudo_threshold": 1.0}, "stage3.cycles > 1 labels again"),
+]
+
+
+@pytest.mark.parametrize(("changed", "said"), RECIPES)
+def test_a_recipe_that_contradicts_itself_is_refused(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        build(changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "last", "site"),
+    [
+        ({}, "stage3", "input"),
+        ({"stage3.epochs": 0}, "stage2", "stage4"),
+        ({"stage2.epochs": 0, "stage3.epochs": 0}, "stage1", "stage3"),
+        ({"stage1.epochs": 0, "stage3.epochs": 0}, "stage2", "stage4"),
+        ({"stage2.epochs": 0, "stage3.pseudo_threshold": 1.0}, "stage3", "input"),
+    ],
+)
+def test_a_recipe_ends_with_its_last_stage_that_has_epochs(changed: dict[str, Any], last: str, site: str) -> None:
+    sites = {"stage1.mixup_site": "stage3", "stage2.mixup_site": "stage4", "stage3.mixup_site": "input"}
+    recipe = build({**sites, **changed})
+    assert (recipe.last_stage, recipe.site) == (last, site)
+
+
 def test_limits_between_two_knobs_say_what_was_got() -> None:
     with pytest.raises(ValidationError, match="overlap_frames=60, window_frames=50"):
         Windows(window_frames=50, overlap_frames=60)
@@ -133,6 +163,13 @@ def test_a_stage_s_groups_change_only_with_its_own_knobs(chosen: dict[str, Any])
         own = any(flatten(built)[name] != flatten(default)[name] for name in chosen if name.split(".")[0] in groups)
         assert (group_of(built, stage) != group_of(default, stage)) == own
         json.dumps(group_of(built, stage))
+
+
+def test_knobs_that_only_choose_stages_stand_in_no_stage_s_name() -> None:
+    assert {name for name in UNREAD if name in knobs()} == set(UNREAD)
+    for stage, groups in READS.items():
+        told = {f"{group}.{name}" for group, members in group_of(Hyperparameters(), stage).items() for name in members}
+        assert told == {name for name in knobs() if name.split(".")[0] in groups} - set(UNREAD)
 
 
 def test_every_knob_acts_somewhere() -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Literal
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rfcx_model.hyperparameters import Frontend, Windows
 from rfcx_model.labels import Boxes, Lessons, WindowLabels, grid, overlaps, pseudo_positives, window_labels, with_pseudo
+from rfcx_model.spectrogram import count_frames
 
 
 def boxes(*rows: tuple[int, int, float, float, bool]) -> Boxes:
@@ -25,6 +28,14 @@ def test_a_minute_is_eight_windows_and_fourteen_with_half_steps() -> None:
     assert grid(3751, 512, 512 - 49).tolist() == [0, 463, 926, 1389, 1852, 2315, 2778, 3241]
     assert len(grid(3751, 512, 256)) == 14
     assert grid(3751, 512, 256)[-1] == 13 * 256
+
+
+def test_the_default_windows_of_the_default_front_end_cover_a_minute_with_eight() -> None:
+    frames, windows = count_frames(60 * 32_000, Frontend()), Windows()
+    assert frames == 3751
+    starts = grid(frames, windows.window_frames, windows.window_frames - windows.overlap_frames)
+    assert len(starts) == 8
+    assert starts[-1] + windows.window_frames == 3753  # hangs over by two frames, which are padding
 
 
 @settings(deadline=None)
@@ -128,8 +139,77 @@ def test_votes_equal_a_plain_count_in_which_nan_never_speaks(
         assert pseudo[window, species] == (calls >= votes * teachers - 1e-9 and calls > 0)
 
 
-def test_nobody_calls_at_a_threshold_of_one() -> None:
-    assert not pseudo_positives(Lessons(np.ones((3, 2, 2), np.float32)), threshold=1.0, votes=0.1).any()
+@pytest.mark.parametrize("rule", ["votes", "mean"])
+def test_nobody_calls_at_a_threshold_of_one(rule: Literal["votes", "mean"]) -> None:
+    everything = Lessons(np.ones((3, 2, 2), np.float32))
+    assert not pseudo_positives(everything, threshold=1.0, votes=0.1, rule=rule).any()
+    assert pseudo_positives(everything, threshold=0.99, votes=0.1, rule=rule).all()
+
+
+def test_by_the_mean_rule_the_teachers_mean_counts_from_the_threshold_on_and_votes_do_not() -> None:
+    said = np.array([[[0.25, 0.99, 0.9, 0.75]], [[0.75, 0.0, 0.0, np.nan]]], np.float32)
+    lessons = Lessons(said)  # means 0.5, 0.495, 0.45 and none
+    for votes in (0.1, 1.0):
+        calls = pseudo_positives(lessons, threshold=0.5, votes=votes, rule="mean")
+        assert calls.tolist() == [[True, False, False, False]]
+    assert pseudo_positives(lessons, threshold=0.5, votes=0.5).tolist() == [[True, True, True, True]]
+    assert not pseudo_positives(lessons, threshold=0.5, votes=1.0).any()
+
+
+# Two teachers, of which the first was not trained on the recording of window 0 and the second not on that of window 1.
+UNSEEN = np.array([[True, False], [False, True]])
+HEARD = np.array(
+    [
+        [[0.9, 0.9, 0.1, 0.1], [0.9, 0.9, 0.1, 0.1]],
+        [[0.9, 0.1, 0.9, 0.1], [0.9, 0.1, 0.9, 0.1]],
+    ],
+    np.float32,
+)
+
+
+def test_a_label_needs_the_call_of_the_teacher_that_did_not_see_the_recording() -> None:
+    one_voice = pseudo_positives(Lessons(HEARD, UNSEEN), threshold=0.5, votes=0.5)
+    assert one_voice.tolist() == [[True, True, False, False], [True, False, True, False]]
+    both = pseudo_positives(Lessons(HEARD, UNSEEN), threshold=0.5, votes=1.0)
+    assert both.tolist() == [[True, False, False, False]] * 2
+    assert pseudo_positives(Lessons(HEARD), threshold=0.5, votes=0.5).tolist() == [[True, True, True, False]] * 2
+
+
+def test_by_the_mean_rule_too_the_teacher_that_did_not_see_the_recording_must_call() -> None:
+    by_mean = pseudo_positives(Lessons(HEARD, UNSEEN), threshold=0.5, votes=1.0, rule="mean")
+    assert by_mean.tolist() == [[True, True, False, False], [True, False, True, False]]
+    exactly = np.array([[[0.5], [0.25]], [[0.5], [0.75]]], np.float32)  # at the threshold the mean rule counts
+    by_mean = pseudo_positives(Lessons(exactly, UNSEEN), threshold=0.5, votes=1.0, rule="mean")
+    assert by_mean.tolist() == [[True], [True]]
+    assert not pseudo_positives(Lessons(exactly[::-1].copy(), UNSEEN), threshold=0.5, votes=1.0, rule="mean")[1].any()
+
+
+def test_where_no_teacher_speaks_unseen_there_is_no_label() -> None:
+    heard = np.full((2, 2, 1), 0.9, np.float32)
+    nobody = np.zeros((2, 2), bool)
+    assert not pseudo_positives(Lessons(heard, nobody), threshold=0.5, votes=0.5).any()
+    heard[0, 0] = np.nan  # the only one that may vouch for window 0 may not speak
+    assert pseudo_positives(Lessons(heard, UNSEEN), threshold=0.5, votes=0.5).tolist() == [[False], [True]]
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    teachers=st.integers(1, 5),
+    rule=st.sampled_from(["votes", "mean"]),
+    votes=st.floats(0.05, 1.0),
+)
+def test_labels_that_need_an_unseen_call_are_those_without_that_need_and_with_the_call(
+    seed: int, teachers: int, rule: Literal["votes", "mean"], votes: float
+) -> None:
+    generator = np.random.default_rng(seed)
+    said = generator.random((teachers, 6, 2)).astype(np.float32)
+    unseen = generator.random((teachers, 6)) < 0.4
+    needed = pseudo_positives(Lessons(said, unseen), threshold=0.4, votes=votes, rule=rule)
+    free = pseudo_positives(Lessons(said), threshold=0.4, votes=votes, rule=rule)
+    for window, species in product(range(6), range(2)):
+        vouched = any(unseen[t, window] and said[t, window, species] > 0.4 for t in range(teachers))
+        assert needed[window, species] == (free[window, species] and vouched)
 
 
 def test_pseudo_labels_fill_unknown_cells_and_leave_known_ones() -> None:

@@ -207,7 +207,10 @@ def test_pretrained_weights_come_from_a_file(tmp_path: Path) -> None:
     ("changed", "message"),
     [
         ({"backbone": "resnet_18"}, "timm has no model 'resnet_18'"),
-        ({"backbone": "vit_tiny_patch16_224"}, "no stage4"),
+        ({"backbone": "vit_tiny_patch16_224"}, r"`network\.backbone`: vit_tiny_patch16_224 has no stage4"),
+        ({"backbone": "mixer_s32_224"}, r"`network\.backbone`: mixer_s32_224 has no stage3"),
+        ({"backbone": "visformer_tiny"}, r"`network\.backbone`: the end of stage3 .* is no module of visformer_tiny"),
+        ({"backbone": "tresnet_m"}, r"`network\.backbone`: timm cannot take tresnet_m apart"),
         ({"pretrained": "nowhere.safetensors"}, "but got 'nowhere.safetensors'"),
     ],
 )

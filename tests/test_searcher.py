@@ -229,3 +229,64 @@ def test_a_stopped_trial_is_taken_up_again(tmp_path: Path) -> None:
     searcher = StudySearcher(study, [stopped], 5)
     config: Any = searcher.suggest("a")
     assert (config["trial"], config["attempt"]) == (0, 2)
+
+
+# Trials that need a stage 1 which another is training just now
+
+EARLY = """
+[scientific]
+"stage1.crop" = { choices = ["event", "random"] }
+"stage3.mixup_site" = { choices = ["none", "input", "stage4"] }
+[search]
+sampler = "random"
+seed = 2
+"""
+
+
+def crop(config: dict[str, Any] | str | None) -> str:
+    assert isinstance(config, dict)
+    return str(config["params"]["stage1.crop"])
+
+
+def test_a_proposal_whose_stage_1_is_in_work_is_held_back_while_there_are_others(tmp_path: Path) -> None:
+    searcher = StudySearcher(space(tmp_path, EARLY), [], 8)
+    first, second = searcher.suggest("a"), searcher.suggest("b")
+    assert isinstance(second, dict)
+    assert {crop(first), crop(second)} == {"event", "random"}
+    asked = len(searcher.trials())
+    assert asked > 2 or second["trial"] == 1
+    searcher.on_trial_result("a", {"stage": 3, "step": 9, "score": 0.5})  # the first is beyond stage 1
+    third = searcher.suggest("c")
+    assert crop(third) == crop(first)
+
+
+def test_held_proposals_are_handed_out_in_the_end_each_once(tmp_path: Path) -> None:
+    searcher = StudySearcher(space(tmp_path, EARLY), [], 8)
+    numbers = []
+    for index in range(8):
+        config = searcher.suggest(f"ray{index}")
+        assert isinstance(config, dict)
+        numbers.append(config["trial"])
+        if index % 3 == 2:
+            searcher.on_trial_complete(f"ray{index}", {"stage": 1, "step": 1, "score": 0.1})
+    assert sorted(numbers) == list(range(8))
+    assert numbers != sorted(numbers)
+    assert searcher.suggest("more") == Searcher.FINISHED
+
+
+def test_one_at_a_time_nothing_is_held_back(tmp_path: Path) -> None:
+    searcher = StudySearcher(space(tmp_path, EARLY), [], 6)
+    for index in range(6):
+        config = searcher.suggest(f"ray{index}")
+        assert isinstance(config, dict)
+        assert config["trial"] == index
+        searcher.on_trial_complete(f"ray{index}", {"stage": 3, "step": 1, "score": 0.1})
+
+
+@pytest.mark.parametrize("text", [SPACE, GRID])
+def test_where_stage_1_is_shared_nothing_is_held_back(tmp_path: Path, text: str) -> None:
+    searcher = StudySearcher(space(tmp_path, text), [], 6)
+    for index in range(6):
+        config = searcher.suggest(f"ray{index}")
+        assert isinstance(config, dict)
+        assert config["trial"] == index

@@ -22,7 +22,7 @@ from rfcx_model.learner import State
 from rfcx_model.metrics import OutOfFold, measure
 from rfcx_model.mixup import draw
 from rfcx_model.predict import Grid
-from rfcx_model.train import Epoch, Task, cosine, said, stage
+from rfcx_model.train import Epoch, Task, cosine, said, stage, taught
 
 CORPUS = make_corpus(Size())
 STAGES: tuple[StageName, ...] = ("stage1", "stage2", "stage3")
@@ -162,6 +162,7 @@ OTHERS: list[tuple[str, str, Any]] = [
     ("stage3", "weight_decay", 0.1),
     ("stage3", "pseudo_weight", 0.5),
     ("stage3", "votes", 0.3),
+    ("stage3", "pseudo_rule", "mean"),
     ("stage3", "ema_decay", 0.5),
     ("stage3", "learning_rate", 1e-4),
     ("stage3", "batch_recordings", 1),
@@ -176,6 +177,11 @@ OTHERS: list[tuple[str, str, Any]] = [
     ("stage1", "pseudo_threshold", 0.4),
     ("stage1", "mixup_site", "stage4"),
     ("stage1", "batch_crops", 2),
+    ("stage1", "learning_rate", 1e-4),
+    ("stage1", "label_rule", "union"),
+    ("stage2", "learning_rate", 1e-4),
+    ("stage2", "weight_decay", 0.1),
+    ("stage2", "batch_recordings", 1),
     ("stage1", "weight_decay", 0.1),
     ("network", "pooling", "mean"),
     ("network", "dropout", 0.3),
@@ -230,6 +236,35 @@ def test_averaged_weights_are_the_running_mean_and_are_what_counts() -> None:
     assert torch.equal(plain[-1].state.tensors[f"0.net.{name}"], epochs[-1].state.tensors[f"0.net.{name}"])
 
 
+def test_a_pseudo_label_counts_by_its_weight_and_by_the_rule_of_the_teachers() -> None:
+    """Two teachers say 0.8 and 0.4 of everything: a mean of 0.6, one vote of two."""
+    shape = CORPUS.windows.positive.shape
+    lessons = Lessons(np.stack([np.full(shape, 0.8, np.float32), np.full(shape, 0.4, np.float32)]))
+    known = (CORPUS.windows.positive > 0) | (CORPUS.windows.negative > 0)
+    cases: list[tuple[dict[str, Any], float]] = [
+        ({"pseudo_rule": "mean", "pseudo_threshold": 0.5, "pseudo_weight": 0.5}, 0.5),
+        ({"pseudo_rule": "mean", "pseudo_threshold": 0.7, "pseudo_weight": 0.5}, 0.0),
+        ({"pseudo_rule": "votes", "pseudo_threshold": 0.7, "votes": 0.5, "pseudo_weight": 0.25}, 0.25),
+        ({"pseudo_rule": "votes", "pseudo_threshold": 0.7, "votes": 0.6}, 0.0),
+        ({"pseudo_rule": "votes", "pseudo_threshold": 0.3, "votes": 1.0}, 1.0),
+    ]
+    for changed, weight in cases:
+        h = knobs(**{f"stage3__{name}": value for name, value in changed.items()})
+        labels = taught(CORPUS.windows, lessons, h.stage3)
+        assert (labels.positive[~known] == np.float32(weight)).all(), changed
+        np.testing.assert_array_equal(labels.positive[known], CORPUS.windows.positive[known])
+        np.testing.assert_array_equal(labels.negative, CORPUS.windows.negative)
+
+
+def test_every_cycle_draws_anew() -> None:
+    h = knobs(stage3__epochs=1)
+    first, second = (weights("stage3", h, cycle=cycle) for cycle in (1, 2))
+    assert same(first, after_one("stage3"))
+    assert not same(first, second)
+    (epoch,) = stage("stage3", task(h, cycle=2))
+    assert (epoch.cycle, epoch.state.facts["cycle"]) == (2, 2)
+
+
 # Held-out folds
 
 
@@ -264,6 +299,18 @@ def test_nothing_of_a_held_out_fold_reaches_its_models_in_any_stage() -> None:
     assert len(plain) == 8
     for name in plain:
         assert same(plain[name], marked[name]) == name.endswith(" 0"), name
+
+
+def test_a_model_that_holds_two_folds_out_sees_neither() -> None:
+    corpus = make_corpus(Size(recordings=9, folds=3))
+    plain = task(knobs(stage1__epochs=1), corpus=corpus, held_out=((0, 1), (1, 2)), starts=(None, None), lessons=())
+    marked = replace(plain, corpus=planted(corpus, corpus.folds < 1, knobs()))
+    ends = [list(stage("stage1", one))[-1].state for one in (plain, marked)]
+    assert same(ends[0].weights(0), ends[1].weights(0))
+    assert not same(ends[0].weights(1), ends[1].weights(1))
+    marked = replace(plain, corpus=planted(corpus, corpus.folds == 1, knobs()))
+    (last,) = list(stage("stage1", marked))
+    assert all(same(ends[0].weights(place), last.state.weights(place)) for place in (0, 1))
 
 
 def test_pseudo_labels_of_the_held_out_fold_are_nobody_s() -> None:
@@ -304,6 +351,25 @@ def test_every_recording_is_measured_by_the_model_that_did_not_see_it() -> None:
     measured = measure(CORPUS.listed, outputs)
     ruler = [name for name in measured if not name.startswith("diary")]
     assert {name: epoch.metrics[name] for name in ruler} == {name: measured[name] for name in ruler}
+
+
+@pytest.mark.parametrize(("every", "measured"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (3, [3, 5]), (9, [5])])
+def test_only_every_so_many_epochs_and_the_last_are_measured(every: int, measured: list[int]) -> None:
+    h = knobs(stage2__epochs=5, ruler__every_epochs=every)
+    epochs = list(stage("stage2", task(h, (0, 1), measured=True)))
+    assert [epoch.epoch for epoch in epochs if epoch.metrics] == measured
+    assert [epoch.epoch for epoch in epochs if "recording_scores" in epoch.outputs] == measured
+    assert [epoch.epoch for epoch in epochs if "probabilities" in epoch.outputs] == [5]
+
+
+def test_measuring_less_often_trains_and_scores_no_differently() -> None:
+    often, seldom = (
+        list(stage("stage3", task(knobs(stage3__epochs=3, ruler__every_epochs=every), (0, 1), measured=True)))
+        for every in (1, 3)
+    )
+    assert same(dict(often[-1].state.tensors), dict(seldom[-1].state.tensors))
+    assert often[-1].metrics == seldom[-1].metrics
+    assert not any(epoch.metrics for epoch in list(stage("stage3", task(knobs(stage3__epochs=1), (0, 1)))))
 
 
 def test_pseudo_labels_move_no_score_but_the_diary_s() -> None:

@@ -1,0 +1,115 @@
+"""What a study that lists its arms can say, and what it cannot."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from study.arms import Arm, Comparison, Pair
+
+FIGURES: Final = {
+    "test_lwlrap": "LWLRAP on the hidden truth",
+    "lwlrap": "LWLRAP out of fold",
+    "precision": "precision",
+}
+SITES: Final = {"none": "no mixup", "input": "input", "stage3": "stage 3", "stage4": "last layer"}
+
+
+def all_of(told: Comparison) -> list[str]:
+    """Everything, in reading order."""
+    return [*answer(told), *on_record(told), *limits(told), *ruler(told)]
+
+
+def answer(told: Comparison) -> list[str]:
+    """One sentence a pair and figure: which is higher, or that they cannot be told apart yet."""
+    if not any(arm.finished for arm in told.arms):
+        return ["No arm has a finished replicate, so nothing can be said yet."]
+    if not told.pairs:
+        return ["No regime is listed with two mixup sites, so there is no difference to tell."]
+    shown = [name for name in FIGURES if told.has(name)]
+    return [f"{pair.regime}: {'; '.join(_told(pair, name) for name in shown)}.{_also(pair)}" for pair in told.pairs]
+
+
+def on_record(told: Comparison) -> list[str]:
+    """Which arms have fewer finished replicates than planned, and which are leaky."""
+    lines = [_short(arm, told.replicates) for arm in told.arms if arm.finished < told.replicates or arm.others]
+    leaky = [f"{arm.regime}, {arm.site}" for arm in told.arms if arm.leaky]
+    if leaky:
+        lines.append(
+            f"Leaky: {'; '.join(leaky)}. Their pseudo-labels come from models that had trained on the very recordings "
+            "that they are measured on; the hidden truth alone judges them fairly."
+        )
+    return lines
+
+
+def limits(told: Comparison) -> list[str]:
+    """What the intervals cover."""
+    if not any(arm.finished > 1 for arm in told.arms):
+        return ["One replicate gives no interval; nothing is known of how much the next one would differ."]
+    lines = [
+        "Intervals are 95 % t-intervals over replicates: other partitions into folds and other seeds on these same "
+        "recordings. They do not cover new recordings, places or seasons."
+    ]
+    if told.comparisons > 1:
+        lines.append(
+            f"{told.comparisons} differences are tested, so about one in twenty would stand out by chance alone. "
+            "What still stands after Holm's correction over the regimes is said to; the rest is a hint."
+        )
+    return lines
+
+
+def ruler(told: Comparison) -> list[str]:
+    """The moving ruler: the same scores against three sets of labels."""
+    moved = [
+        arm for arm in told.arms if arm.values["diary_lwlrap"] and arm.values["diary_lwlrap"] != arm.values["lwlrap"]
+    ]
+    if not moved:
+        return []
+    lines = [
+        "The published CV and precision count pseudo-labels that the run itself has made as true. Each arm's ruler is "
+        "then another, so such figures cannot be compared between arms: hold them against the column of own labels, "
+        "and the leaderboard's against the hidden truth."
+    ]
+    widest = max(moved, key=lambda arm: (arm.estimate("diary_lwlrap").mean or 0) - (arm.estimate("lwlrap").mean or 0))
+    return [*lines, f"{widest.regime}, {widest.site}: {_rulers(widest)}, for the very same out-of-fold scores."]
+
+
+def signed(value: float) -> str:
+    """Three decimals with their sign; what rounds to nothing has a plus."""
+    return f"{round(value, 3) + 0.0:+.3f}".replace("-", "−")
+
+
+def _rulers(arm: Arm) -> str:
+    words = {"diary_lwlrap": "its own labels", "lwlrap": "the listed labels", "train_truth_lwlrap": "the truth"}
+    means = {said: arm.estimate(name).mean for name, said in words.items()}
+    return "LWLRAP is " + ", ".join(f"{mean:.3f} against {said}" for said, mean in means.items() if mean is not None)
+
+
+def _told(pair: Pair, name: str) -> str:
+    one, what = pair.differences[name], FIGURES[name]
+    told, second, first = one.estimate, SITES[pair.second.site], SITES[pair.first.site]
+    if told.mean is None:
+        return f"{what}: no replicate has both sites"
+    if told.low is None or told.high is None:
+        return f"{what}: cannot be told apart from one replicate ({second} {signed(told.mean)})"
+    between = f"[{signed(told.low)}, {signed(told.high)}], {told.n} replicates"
+    if not one.told_apart:
+        return f"{what}: cannot be told apart yet ({second} {signed(told.mean)} {between})"
+    way, stands = "higher" if told.mean > 0 else "lower", "stands" if one.stands else "does not stand"
+    return (
+        f"{what}: {second} {way} than {first} by {abs(told.mean):.3f} ({between}; "
+        f"{stands} after Holm's correction, p = {one.holm:.2g})"
+    )
+
+
+def _also(pair: Pair) -> str:
+    if not pair.also:
+        return ""
+    return f" The two arms differ in {', '.join(pair.also)} as well, so the site alone is not what is compared."
+
+
+def _short(arm: Arm, replicates: int) -> str:
+    others = ", ".join(f"{count} {state.lower()}" for state, count in sorted(arm.others.items()))
+    return (
+        f"{arm.regime}, {arm.site}: {arm.finished} of {replicates} replicates finished"
+        f"{f' ({others})' if others else ''}."
+    )
