@@ -31,7 +31,8 @@ def answer(told: Comparison) -> list[str]:
 
 def on_record(told: Comparison) -> list[str]:
     """Which arms have fewer finished replicates than planned, and which are leaky."""
-    lines = [_short(arm, told.replicates) for arm in told.arms if arm.finished < told.replicates or arm.others]
+    short = [_short(arm, told.replicates) for arm in told.arms if arm.finished < told.replicates or arm.others]
+    lines = [f"Replicates finished: {'; '.join(short)}."] if short else []
     leaky = [f"{arm.regime}, {arm.site}" for arm in told.arms if arm.leaky]
     if leaky:
         lines.append(
@@ -109,7 +110,4 @@ def _also(pair: Pair) -> str:
 
 def _short(arm: Arm, replicates: int) -> str:
     others = ", ".join(f"{count} {state.lower()}" for state, count in sorted(arm.others.items()))
-    return (
-        f"{arm.regime}, {arm.site}: {arm.finished} of {replicates} replicates finished"
-        f"{f' ({others})' if others else ''}."
-    )
+    return f"{arm.regime}, {arm.site} {arm.finished} of {replicates}{f' ({others})' if others else ''}"

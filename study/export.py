@@ -162,11 +162,8 @@ def _difference(chosen: Hyperparameters, first: Trial | None) -> list[str]:
     reference = flatten(Hyperparameters()) if first is None else flatten(build(dict(first.config)))
     changed = [(name, value) for name, value in flatten(chosen).items() if reference[name] != value]
     against = "default" if defaults else "baseline"
-    note = (
-        ["The baseline has no finished trial to compare with; compared with the program's defaults.", ""]
-        if defaults
-        else []
-    )
+    alone = "The baseline has no finished trial to compare with; compared with the program's defaults."
+    note = [alone, ""] if defaults else []
     if not changed:
         return [*note, "Nothing."]
     head = ["| knob | this trial | " + against + " |", "| --- | --- | --- |"]

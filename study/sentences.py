@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from study.facts import Arm, Facts, Row
 from study.knob import Knob
 from study.tables import number, signed
@@ -15,10 +17,8 @@ def verdict(facts: Facts) -> list[str]:
     if not facts.rows:
         return ["No trial is on record yet, so nothing can be said."]
     if not facts.ranked:
-        return [
-            *_leaky(facts),
-            f"No trial has finished with a score to rank, so nothing can be said yet. {_states(facts)}",
-        ]
+        nothing = f"No trial has finished with a score to rank, so nothing can be said yet. {_states(facts)}"
+        return [nothing, *_leaky(facts)]
     lines = [_winner(facts), *_leaky(facts)]
     for knob in facts.knobs:
         if knob.role == "scientific" and knob.choices:
@@ -36,7 +36,9 @@ def verdict(facts: Facts) -> list[str]:
 def history(facts: Facts) -> list[str]:
     """What the history shows, and which trials are not in it."""
     missing = [row for row in facts.rows if row.state == "COMPLETE" and row.score is None and not row.leaky]
-    lines = [*_leaky(facts)] if facts.ranked else [*_leaky(facts), "No finished trial with a score to show."]
+    lines = [] if facts.ranked else ["No finished trial with a score to show."]
+    if facts.leaky:
+        lines.append(f"Leaky trials ({_listed(facts.leaky)}) are left out.")
     if missing:
         one = len(missing) == 1
         lines.append(
@@ -49,10 +51,7 @@ def history(facts: Facts) -> list[str]:
 def trade_off(facts: Facts) -> list[str]:
     """Whether both axes of the trade-off are known."""
     if not facts.pareto:
-        return [
-            *_leaky(facts),
-            f"No finished trial that is ranked has both `lwlrap` and `{facts.precision_form}` on record.",
-        ]
+        return [f"No finished trial that is ranked has both `lwlrap` and `{facts.precision_form}` on record."]
     count = len(facts.pareto)
     return [
         f"{count} of {len(facts.ranked)} finished trials {'is' if count == 1 else 'are'} on the Pareto front: "
@@ -112,7 +111,11 @@ def failures(facts: Facts) -> list[str]:
 
 
 def _states(facts: Facts) -> str:
-    words = {"RUNNING": "running or interrupted", "STOPPED": "stopped by the budget", "COMPLETE": "without a score"}
+    words = {
+        "RUNNING": "running or interrupted",
+        "STOPPED": "stopped by the budget",
+        "COMPLETE": "finished but not ranked",
+    }
     parts = [f"{count} {words.get(state, state.lower())}" for state, count in sorted(facts.cost.states.items())]
     return f"On record: {', '.join(parts)}."
 
@@ -132,7 +135,7 @@ def _winner(facts: Facts) -> str:
 
 def _leaky(facts: Facts) -> list[str]:
     """That leaky trials are not ranked, and why."""
-    rows = list(facts.leaky)
+    rows = facts.leaky
     if not rows:
         return []
     one = len(rows) == 1
@@ -160,6 +163,6 @@ def _starved(arms: list[Arm]) -> list[str]:
     return [f"Fewer than {FEW} finished trials: {', '.join(few)}. A best of so few cannot be held against the others."]
 
 
-def _listed(rows: list[Row]) -> str:
+def _listed(rows: Sequence[Row]) -> str:
     head = ", ".join(str(row.number) for row in rows[:10])
     return head if len(rows) <= 10 else f"{head}, …"

@@ -33,7 +33,7 @@ def check_constants(where: str, study: Study, overrides: Mapping[str, Any]) -> N
                 f"{where}: `{knob.name}` is searched, but does nothing while `{why[0]}` is {why[1]!r}. "
                 f"Remove it, or change `{why[0]}`."
             )
-    recipes = [{**study.constants, **arm.params} for arm in study.arms] or [study.constants]
+    recipes = [{**study.constants, **arm.params} for arm in study.arms] or [dict(study.constants)]
     for name in study.fixed:
         whys = [idle(name, recipe) for recipe in recipes]
         why = next((why for why in whys if why and not off(name, why)), None)

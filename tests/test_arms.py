@@ -218,10 +218,10 @@ def test_an_arm_without_a_trial_and_a_failed_one_keep_their_rows_and_are_said(tm
         (LATE, "input", "0", "–"),
         (LATE, "stage4", "0", "–"),
     ]
-    said = arms_sentences.on_record(told)
-    assert said[0] == f"{EARLY}, input: 1 of 3 replicates finished (1 failed)."
-    assert said[1] == f"{EARLY}, stage4: 0 of 3 replicates finished (1 running)."
-    assert said[2] == f"{LATE}, input: 0 of 3 replicates finished."
+    assert arms_sentences.on_record(told) == [
+        f"Replicates finished: {EARLY}, input 1 of 3 (1 failed); {EARLY}, stage4 0 of 3 (1 running); "
+        f"{LATE}, input 0 of 3; {LATE}, stage4 0 of 3."
+    ]
     assert "no replicate has both sites" in arms_sentences.answer(told)[0]
 
 

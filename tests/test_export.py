@@ -29,6 +29,16 @@ def _study(folder: Path, *ends: tuple[str, float | None]) -> Path:
     return folder
 
 
+def _leak(study: Path, trial: int, **params: Any) -> None:
+    """Have a trial's teachers been trained on its held-out folds."""
+    path = study / "trials.jsonl"
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    for event in events:
+        if event["trial"] == trial and event["event"] == "started":
+            event["config"] |= {"stage3.teacher_scheme": "diary", **params}
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+
+
 def _change(folder: Path, **facts: Any) -> None:
     path = folder / CONFIG
     path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
@@ -79,6 +89,30 @@ def test_a_study_without_a_finished_trial_is_refused_and_leaves_nothing(tmp_path
     with pytest.raises(InputError, match=r"a finished \(COMPLETE\) trial is needed"):
         export(study, tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["study"]
+
+
+def test_a_leaky_trial_is_neither_chosen_nor_given_nor_compared_with(tmp_path: Path) -> None:
+    study = _study(tmp_path / "study", ("COMPLETE", 0.9), ("COMPLETE", 0.5), ("COMPLETE", 0.4))
+    _leak(study, 0)
+    bundle = export(study, tmp_path / "bundle")
+    assert load_bundle(bundle).trial == 1
+    card = (bundle / "card.md").read_text()
+    assert "out of 2 finished trials of 3." in card
+    assert "The baseline has no finished trial to compare with" in card
+    assert "0.9000" not in card
+    with pytest.raises(InputError, match=r"trial 0 must not be leaky, but got .*diary.* Finished: 1, 2\."):
+        export(study, tmp_path / "other", trial=0)
+    _leak(study, 1)
+    _leak(study, 2)
+    with pytest.raises(InputError, match=r"got 3 trials \(COMPLETE\), of which 3 leaky .* are never exported"):
+        export(study, tmp_path / "other")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "study"]
+
+
+def test_a_diary_scheme_that_teaches_nobody_does_not_leak(tmp_path: Path) -> None:
+    study = _study(tmp_path / "study", ("COMPLETE", 0.5))
+    _leak(study, 0, **{"stage3.pseudo_threshold": 1.0})
+    assert load_bundle(export(study, tmp_path / "bundle")).trial == 0
 
 
 def test_an_existing_target_is_refused_and_left_as_it_was(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -64,11 +65,12 @@ class Place:
     folder: Path
     temporary: Path
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """`rfcx-study run`, in a process group of its own."""
+    def start(self, *words: str, verb: str = "run") -> subprocess.Popen[str]:
+        """`rfcx-study run` or another verb, in a process group of its own."""
+        cache = ["--cache", "cache"] if verb == "run" else []
         environment = {**os.environ, "TMPDIR": str(self.temporary), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
-            [sys.executable, "-m", "study", "run", "little.toml", "--data", "data", "--cache", "cache", *words],
+            [sys.executable, "-m", "study", verb, "little.toml", "--data", "data", *cache, *words],
             cwd=self.folder,
             env=environment,
             stdout=subprocess.PIPE,
@@ -77,9 +79,9 @@ class Place:
             start_new_session=True,
         )
 
-    def run(self, *words: str) -> tuple[int, str, str]:
+    def run(self, *words: str, verb: str = "run") -> tuple[int, str, str]:
         """Run to the end: exit code, stdout, stderr."""
-        process = self.start(*words)
+        process = self.start(*words, verb=verb)
         try:
             out, err = process.communicate(timeout=PATIENCE_S)
         finally:
@@ -186,6 +188,107 @@ def test_a_study_ends_and_is_carried_on_only_for_more_trials(place: Place) -> No
     assert place.ledger.read_bytes().startswith(ledger)
     assert [(trial.number, trial.state) for trial in place.trials()] == [(n, "COMPLETE") for n in range(5)]
     assert place.left_behind() == ([], [])
+
+
+def forecast(place: Place) -> dict[str, int]:
+    """What `plan` expects."""
+    code, out, err = place.run("--json", verb="plan")
+    assert code == 0, err
+    cost: dict[str, int] = json.loads(out)["cost"]
+    return cost
+
+
+def trained_before_any_trial(place: Place, kinds: tuple[str, ...]) -> list[str]:
+    """Shared stages of the store, none of which was written again when the trials had begun."""
+    begun = min(trial.started for trial in place.trials())
+    measured = {
+        path.parent.name for path in (place.study / "stages").glob("*/meta.json") if "lwlrap" in path.read_text()
+    }
+    shared = [p for p in (place.study / "stages").glob("*/*") if p.parent.name not in measured]
+    assert all(path.stat().st_mtime < begun for path in shared)
+    found = [path.parent.name for path in shared if path.name == "meta.json"]
+    assert {name.partition("-")[0] for name in found} == set(kinds)
+    return found
+
+
+@pytest.mark.slow
+def test_six_trials_train_what_was_forecast_and_share_all_that_they_can(place: Place) -> None:
+    text = LITTLE.replace("EPOCHS", "1").replace('"stage3.teachers" = 1', '"stage3.teachers" = 2')
+    (place.folder / "little.toml").write_text(text.replace("trials = 3", "trials = 6"))
+    shared, a_trial = 2 * 1 + 2 * 2 * 1, 2 * 1  # stage 1 of two folds and two teachers each; then both students
+    trained, alone = shared + 6 * a_trial, 6 * (shared + a_trial)
+    assert (trained, alone) == (18, 48)
+    cost = forecast(place)
+    assert (cost["shared"], cost["trials"], cost["alone"]) == (shared, 6 * a_trial, alone)
+    code, out, err = place.run()
+    assert code == 0, err
+    said = f"{trained} fold-epochs trained; {alone} if each trial had trained all it needs, 2.7 times as many"
+    assert said in out + err
+    assert [trial.state for trial in place.trials()] == ["COMPLETE"] * 6
+    assert len(trained_before_any_trial(place, ("stage1", "stage2"))) == 2 + 4
+    assert len(list((place.study / "stages").glob("stage3-*"))) == 6
+
+    lines = place.ledger.read_text().splitlines(keepends=True)
+    last = max(number for number, line in enumerate(lines) if '"event":"ended"' in line)
+    place.ledger.write_text("".join(lines[:last] + lines[last + 1 :]))  # as if killed before the last word
+    stages = {path: path.stat().st_mtime_ns for path in (place.study / "stages").rglob("*")}
+    code, out, err = place.run()
+    assert code == 0, err
+    assert said in out + err
+    assert [(trial.state, trial.step) for trial in place.trials()] == [("COMPLETE", 1)] * 6
+    assert {path: path.stat().st_mtime_ns for path in (place.study / "stages").rglob("*")} == stages
+
+
+ARMS = """
+[[arm]]
+regime = "early"
+stage1 = { mixup_site = "input" }
+stage2 = { epochs = 0 }
+stage3 = { epochs = 0 }
+[[arm]]
+regime = "late"
+stage3 = { mixup_site = "input" }
+[[arm]]
+regime = "late"
+stage3 = { mixup_site = "stage4" }
+[search]
+sampler = "grid"
+scheduler = "none"
+replicates = 2
+folds = 2
+"""
+
+
+@pytest.mark.slow
+def test_a_list_of_arms_is_tried_in_every_replicate_and_shares_its_stages(place: Place) -> None:
+    fixed = LITTLE[LITTLE.index("[fixed]") : LITTLE.index("[baseline]")].replace("EPOCHS", "1")
+    (place.folder / "little.toml").write_text(fixed + ARMS)
+    early, late, shared = 2 * 1, 2 * 1, 2 * 1 + 2 * 1  # of two folds; shared are stage 1 and a teacher a fold
+    trained, alone = 2 * (early + shared + 2 * late), 2 * (early + 2 * (shared + late))
+    assert (trained, alone) == (20, 28)
+    cost = forecast(place)
+    assert (cost["shared"], cost["trials"], cost["alone"]) == (2 * shared, 2 * (early + 2 * late), alone)
+    code, out, err = place.run()
+    assert code == 0, err
+    assert f"{trained} fold-epochs trained; {alone} if each trial had trained all it needs" in out + err
+    trials = place.trials()
+    assert [(trial.replicate, trial.state, trial.step) for trial in trials] == [
+        (replicate, "COMPLETE", 1) for replicate in (0, 0, 0, 1, 1, 1)
+    ]
+    arms = [
+        (trial.epochs[-1].stage, trial.config["stage1.mixup_site"], trial.config["stage3.mixup_site"])
+        for trial in trials
+    ]
+    assert [(stage, site if stage == 1 else other) for stage, site, other in arms[:3]] == [
+        (1, "input"),
+        (3, "input"),
+        (3, "stage4"),
+    ]
+    assert arms[3:] == arms[:3]
+    assert {trial.seed for trial in trials[:3]}.isdisjoint(trial.seed for trial in trials[3:])
+    assert not any(epoch.reused for trial in trials for epoch in trial.epochs)
+    assert len(trained_before_any_trial(place, ("stage1", "stage2"))) == 2 * (2 + 2)
+    assert len(list((place.study / "stages").glob("*/meta.json"))) == 2 * (2 + 2 + 1 + 2)
 
 
 @pytest.mark.slow

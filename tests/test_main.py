@@ -295,6 +295,38 @@ def test_an_unsound_space_is_refused(
     assert made(Path.cwd()) == []
 
 
+ARM = """
+[[arm]]
+regime = "{}"
+stage3 = {{ {} }}
+"""
+FIXED = LITTLE[LITTLE.index("[fixed]") :]
+GRID = FIXED + 'sampler = "grid"\nscheduler = "none"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LITTLE.replace("[search]", "stage2.epochs = 0\n[search]"), ["[fixed]: stage3.pseudo_threshold < 1 needs"]),
+        (LITTLE.replace("[search]", 'stage3.teacher_scheme = "nested"\n[search]'), ["folds=2", "Ask for 3 folds"]),
+        (LITTLE.replace("[search]", 'stage3.teacher_scheme = "diary"\n[search]'), ["cannot lead a search"]),
+        (
+            LITTLE + "[nuisance]\nstage3.mixup_alpha = { low = 0.1, high = 1.0 }\n",
+            ["does nothing there", 'when = { "stage3.mixup_site" = ["input"] }'],
+        ),
+        (ARM.format("a", 'mixup_sit = "input"') + GRID, ["[[arm]] 1: `mixup_sit`", "Did you mean `mixup_site`?"]),
+        (ARM.format("a", 'mixup_site = "none", mixup_alpha = 0.2') + GRID, ["[[arm]] 1 (a)", "does nothing while"]),
+        (ARM.format("a", 'mixup_site = "input"') + FIXED, ["[[arm]] needs [search] sampler = 'grid'"]),
+        (ARM.format("", 'mixup_site = "input"') + GRID, ["[[arm]] 1: regime must be a name"]),
+    ],
+)
+def test_a_recipe_that_contradicts_itself_is_refused(
+    call: Call, shared_tiny_folder: Path, tmp_path: Path, text: str, said: list[str]
+) -> None:
+    call("run", space(tmp_path, text), "--data", shared_tiny_folder).refuses(*said)
+    assert not [path for path in made(Path.cwd()) if path.startswith("studies")]
+
+
 def test_a_space_that_is_not_there_is_refused(call: Call, shared_tiny_folder: Path) -> None:
     call("run", "nowhere.toml", "--data", shared_tiny_folder).refuses("nowhere.toml", "search_spaces/")
 
@@ -305,6 +337,9 @@ def test_a_space_that_is_not_there_is_refused(call: Call, shared_tiny_folder: Pa
         ("stage3.focal_gama=1", ["focal_gama", "Did you mean"]),
         ("stage3.focal_gamma=-1", ["stage3.focal_gamma"]),
         ("stage3.focal_gamma", ["--set stage3.focal_gamma", "KNOB=VALUE"]),
+        ("stage2.epochs=0", ["--set stage2.epochs=0", "stage3.pseudo_threshold < 1 needs teachers"]),
+        ("stage3.mixup_site=none", ["--set stage3.mixup_site", "searches this knob"]),
+        ("serach.folds=3", ["`serach`", "Did you mean `search`?"]),
     ],
 )
 def test_an_unsound_setting_is_refused(

@@ -29,7 +29,7 @@ def recorder(study: Study, folder: Path, said: io.StringIO | None = None) -> Rec
     return Recorder(study, folder, read_trials(folder / "trials.jsonl"), display, planned=2)
 
 
-def start(study: Study, number: int = 0, attempt: int = 1) -> Start:
+def start(study: Study, number: int = 0, attempt: int = 1, scheme: str = "own") -> Start:
     return Start(
         number=number,
         name=f"{number:04d}-site=none",
@@ -37,7 +37,7 @@ def start(study: Study, number: int = 0, attempt: int = 1) -> Start:
         attempt=attempt,
         replicate=0,
         seed=7,
-        config=study.config(PARAMS),
+        config=study.config({**PARAMS, "stage3.teacher_scheme": scheme}),
         proposal={"params": PARAMS},
     )
 
@@ -197,4 +197,18 @@ def test_the_best_is_complete_and_has_the_highest_score(study: Study, tmp_path: 
     best = told.best()
     assert best is not None
     assert best.number == 1
+    told.close()
+
+
+def test_a_leaky_trial_is_never_the_best_and_has_no_final_score(study: Study, tmp_path: Path) -> None:
+    told = recorder(study, tmp_path)
+    for number, (score, scheme) in enumerate([(0.9, "diary"), (0.4, "own"), (0.5, "nested")]):
+        told.started(start(study, number, scheme=scheme))
+        told.epoch(number, result(1, score))
+        told.ended(number, "COMPLETE")
+    best = told.best()
+    assert best is not None
+    assert best.number == 2
+    finals = [steps_on_board(tmp_path / "trials" / trial.name, "objective/final") for trial in told.trials.values()]
+    assert finals == [[], [1], [1]]
     told.close()

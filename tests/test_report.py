@@ -160,6 +160,54 @@ def test_a_pruned_trial_is_never_among_the_best(tmp_path: Path) -> None:
     assert told.pruning.best_at_pruning == 0.99
 
 
+def _leaky(number: int, site: str, score: float | None, origin: str = "search") -> list[dict[str, Any]]:
+    begun, *others = _finished(number, site, score, origin)
+    return [{**begun, "config": {**begun["config"], "stage3.teacher_scheme": "diary"}}, *others]
+
+
+def test_a_leaky_trial_is_shown_and_never_ranked(tmp_path: Path) -> None:
+    events = [*_finished(0, "input", 0.5, "baseline"), *_leaky(1, "stage4", 0.99), *_finished(2, "none", 0.25)]
+    write(tmp_path, STUDY, events)
+    told = report.facts(tmp_path)
+    assert [row.number for row in told.ranked] == [0, 2]
+    assert [row.number for row in told.leaky] == [1]
+    assert [row.number for row in told.pareto] == [0]
+    assert {arm.value: (arm.finished, arm.best) for arm in told.arms}["stage4"] == (0, None)
+    assert told.rows[1].difference is None
+    assert told.rows[1].label == "site=stage4 (leaky: teachers saw the held-out fold)"
+    _html, markdown = report.write(tmp_path)
+    text = markdown.read_text()
+    assert "The best of 2 finished trials is the baseline itself" in text
+    assert "1 finished trial is leaky (1): the teachers had trained on the fold that its score is measured on" in text
+    assert "Leaky trials (1) are left out." in text
+    assert "`stage4` 0.99" not in text
+    last = [line for line in text.splitlines() if line.startswith("| 1 |")]
+    assert len(last) == 1
+    assert "leaky: teachers saw the held-out fold" in last[0]
+    assert "0.9900" in last[0]
+
+
+def test_a_study_of_leaky_trials_ranks_nothing_and_says_why(tmp_path: Path) -> None:
+    write(tmp_path, STUDY, [*_leaky(0, "input", 0.5, "baseline"), *_leaky(1, "stage4", 0.6)])
+    told = report.facts(tmp_path)
+    assert told.ranked == told.pareto == ()
+    assert [row.difference for row in told.rows] == [None, None]
+    _html, markdown = report.write(tmp_path)
+    text = markdown.read_text()
+    assert "No trial has finished with a score to rank" in text
+    assert "2 finished trials are leaky (0, 1)" in text
+    assert "best of" not in text.partition("## Cost")[0]
+
+
+def test_nothing_is_held_against_a_leaky_baseline(tmp_path: Path) -> None:
+    write(tmp_path, STUDY, [*_leaky(0, "input", 0.9, "baseline"), *_finished(1, "stage4", 0.6)])
+    assert [row.difference for row in report.facts(tmp_path).rows] == [None, None]
+    _html, markdown = report.write(tmp_path)
+    text = markdown.read_text()
+    assert "The only finished trial is trial 1 (site=stage4), with a score of 0.6000. The baseline is leaky" in text
+    assert "baseline (leaky: teachers saw the held-out fold)" in text
+
+
 def test_pruning_counts_the_epochs_that_were_not_trained(tmp_path: Path) -> None:
     full = [started(0, 1.0, {SITE: "input"}, "baseline"), *(epoch(0, s, 1.0 + s, {"score": 0.5}) for s in range(1, 7))]
     short = [started(1, 20.0, {SITE: "none"}), epoch(1, 1, 21.0, {"score": 0.1}), epoch(1, 2, 22.0, {"score": 0.1})]

@@ -86,6 +86,22 @@ def test_the_session_ends_with_its_status(tmp_path: Path, state: EndState, statu
     assert finals == (state == "COMPLETE")
 
 
+def test_a_leaky_trial_is_marked_and_has_no_final_score(tmp_path: Path) -> None:
+    for folder, config in (("leaky", {**CONFIG, "stage3.teacher_scheme": "diary"}), ("sound", CONFIG)):
+        board = TrialBoard(tmp_path / folder, config, SEARCHED)
+        board.epoch(_record(1))
+        board.end("COMPLETE", 0.5)
+        board.close()
+        board = TrialBoard(tmp_path / folder, config, SEARCHED)  # opened again
+        board.end("COMPLETE", 0.5)
+        board.close()
+    marked = _hparams(tmp_path / "leaky", "session_start_info").session_start_info.hparams
+    assert marked["leaky"].bool_value is True
+    assert set(marked) == {*SEARCHED, "leaky"}
+    assert _read(tmp_path / "leaky").Tags()["scalars"] == ["cv/lwlrap", "objective/score"]
+    assert FINAL in _read(tmp_path / "sound").Tags()["scalars"]
+
+
 def test_no_experiment_record_narrows_the_table(tmp_path: Path) -> None:
     board = TrialBoard(tmp_path, CONFIG, SEARCHED)
     board.end("COMPLETE", 0.5)

@@ -178,7 +178,6 @@ OTHERS: list[tuple[str, str, Any]] = [
     ("stage1", "mixup_site", "stage4"),
     ("stage1", "batch_crops", 2),
     ("stage1", "learning_rate", 1e-4),
-    ("stage1", "label_rule", "union"),
     ("stage2", "learning_rate", 1e-4),
     ("stage2", "weight_decay", 0.1),
     ("stage2", "batch_recordings", 1),
@@ -196,6 +195,13 @@ OTHERS: list[tuple[str, str, Any]] = [
 def test_the_other_knobs_act_too(group: str, name: str, value: Any) -> None:
     in_stage: StageName = "stage1" if group == "stage1" else "stage2" if group == "stage2" else "stage3"
     assert not same(after_one(in_stage), after_one(in_stage, **{f"{group}__{name}": value}))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_label_rule_acts_where_windows_are_mixed(name: StageName) -> None:
+    site = {f"{name}__mixup_site": "input", f"{name}__mixup_alpha": 1.0}
+    convex, union = (after_one(name, **site, **{f"{name}__label_rule": rule}) for rule in ("convex", "union"))
+    assert not same(convex, union)
 
 
 def test_the_schedule_by_hand() -> None:
