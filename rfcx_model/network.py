@@ -21,8 +21,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from rfcx_model.errors import InputError
-from rfcx_model.hyperparameters import Network
+from rfcx_model.errors import InputError, first_line
+from rfcx_model.hyperparameters import Network, Windows
 from rfcx_model.mixup import Mix
 
 CELL_FRAMES: Final = 32
@@ -98,6 +98,24 @@ def build(network: Network, n_species: int, seed: int, *, load_pretrained: bool 
         torch.manual_seed(seed)
         backbone = _backbone(network if load_pretrained else replace(network, pretrained="none"))
         return RFCXNet(backbone, _info(backbone).channels()[-1], n_species, network)
+
+
+def check(network: Network, windows: Windows, n_mels: int, n_species: int) -> None:
+    """Find out whether a network can be had and hears windows of this size.
+
+    Raises:
+        InputError: see `build`; or the backbone takes inputs of another size only.
+    """
+    net = build(network, n_species, seed=0).eval()
+    try:
+        with torch.no_grad():
+            net(torch.zeros(1, 1, windows.window_frames, n_mels))
+    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+        raise InputError(
+            f"`network.backbone`: {network.backbone} cannot take windows of {windows.window_frames} frames × {n_mels} "
+            f"mels ({type(error).__name__}: {first_line(error)}). Choose a backbone without a fixed input size, such "
+            "as resnet18, or larger windows."
+        ) from error
 
 
 def _backbone(network: Network) -> nn.Module:

@@ -22,7 +22,7 @@ from typing import Any, Final
 from scipy.stats import t
 
 from rfcx_model.errors import InputError
-from rfcx_model.hyperparameters import Hyperparameters, build
+from rfcx_model.hyperparameters import build
 from study import truth_table
 from study.facts import finite
 from study.study_json import read_study
@@ -218,7 +218,7 @@ def _arm(
         site=hyperparameters.site,
         params=params,
         published=told.get("published") or {},
-        leaky=_leaky(hyperparameters),
+        leaky=hyperparameters.leaky,
         finished=len(complete),
         others=dict(Counter(trial.state for trial in mine if trial.state != "COMPLETE")),
         values=values,
@@ -232,12 +232,6 @@ def _figures(trial: Trial, judged: Judged | None) -> dict[str, float | None]:
         "test_lwlrap": judged.test_lwlrap if judged else None,
         "train_truth_lwlrap": judged.train_truth_lwlrap if judged else None,
     }
-
-
-def _leaky(hyperparameters: Hyperparameters) -> bool:
-    stage3 = hyperparameters.stage3
-    taught = hyperparameters.last_stage == "stage3" and stage3.pseudo_threshold < 1
-    return taught and stage3.teacher_scheme == "diary"
 
 
 def _pairs(arms: Sequence[Arm]) -> list[Pair]:

@@ -19,7 +19,7 @@ from ray import tune
 
 from rfcx_model import compute, network
 from rfcx_model.errors import InputError, RunError, first_line, last_line
-from rfcx_model.hyperparameters import Network
+from rfcx_model.hyperparameters import Network, Windows
 from rfcx_model.recordings import load
 from study import stages
 from study.display import Display
@@ -28,7 +28,8 @@ from study.recorder import Recorder, Start
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
 from study.setting import Setting, refuse_missing_gpu, spectrograms, trial_seed
-from study.space import Resources, Study
+from study.space import Study
+from study.space_settings import Resources
 from study.store import open_store
 from study.study_folder import Order, held, networks, write_study
 from study.trainable import Desk, Job, StageOrder, train_stage, trial, trial_name
@@ -140,8 +141,11 @@ def run(study: Study, order: Order, display: Display) -> Path:
         )
         for replicate in range(study.search.replicates):
             setting.folds(trial_seed(study.search.seed, replicate))  # refuses what cannot be split
-        tested = _build_networks.options(num_cpus=slots.cpus).remote(networks(study), len(recordings.species))
-        spectrograms(recordings, study.hyperparameters(study.baseline).frontend, order.cache, display)
+        baseline = study.hyperparameters(study.baseline)
+        tested = _check_networks.options(num_cpus=slots.cpus).remote(
+            networks(study), baseline.windows, baseline.frontend.n_mels, len(recordings.species)
+        )
+        spectrograms(recordings, baseline.frontend, order.cache, display)
         _answer(tested, study, display)
         with held(folder):
             _run(study, setting, folder, order, slots, display)
@@ -336,14 +340,14 @@ class _Callback(tune.Callback):
 
 
 @ray.remote
-def _build_networks(networks: Sequence[Network], n_species: int) -> None:
-    """Find out, before anything is trained, whether every network can be built and has its sites."""
+def _check_networks(networks: Sequence[Network], windows: Windows, n_mels: int, n_species: int) -> None:
+    """Find out, before anything is trained, whether every network can be built, has its sites and hears windows."""
     for one in networks:
-        network.build(one, n_species, seed=0)
+        network.check(one, windows, n_mels, n_species)
 
 
 def _answer(tested: Any, study: Study, display: Display) -> None:
-    """Wait for `_build_networks`; what a user can mend is raised as it was worded there, without Ray's traceback."""
+    """Wait for `_check_networks`; what a user can mend is raised as it was worded there, without Ray's traceback."""
     if any(one.pretrained == "hub" for one in networks(study)) and not ray.wait([tested], timeout=1.0)[0]:
         display.say("the backbone's pretrained weights are looked for in the cache and on the Hugging Face hub")
     try:

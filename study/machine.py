@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rfcx_model.errors import InputError
-from study.space import Resources
+from study.space_settings import Resources
 
 
 def cores() -> int:

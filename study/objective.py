@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from study.space import Objective
+from study.space_settings import Objective
 
 
 class ScoreError(ValueError):

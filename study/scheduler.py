@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from study.space import Search
+from study.space_settings import Search
 from study.trials import Trial
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import knobs
 from study.knob import Knob, Role, check_value, read_knob, suggestion
-from study.space import Budget, Objective, Params, Resources, Search, Study
+from study.space import Params, Study
 from study.space_arms import arms_of
 from study.space_checks import check_constants, check_points, check_recipes, check_search
+from study.space_settings import Budget, Objective, Resources, Search
 from study.space_tables import check_tables, set_settings
 from study.space_when import conditions
 

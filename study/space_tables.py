@@ -8,7 +8,7 @@ from typing import Any, Final
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import knobs
 from study.knob import check_name, suggestion
-from study.space import Budget, Objective, Resources, Search
+from study.space_settings import Budget, Objective, Resources, Search
 
 SETTINGS: Final[dict[str, type]] = {
     "objective": Objective,

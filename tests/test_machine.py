@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rfcx_model.errors import InputError
 from study.machine import Share, cache_folder, cores, parse_settings, share_of, shared_path
-from study.space import Resources
+from study.space_settings import Resources
 
 
 def test_this_machine_has_cores() -> None:

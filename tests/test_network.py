@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from rfcx_model import network
 from rfcx_model.errors import InputError
-from rfcx_model.hyperparameters import MixupSite, Network
+from rfcx_model.hyperparameters import MixupSite, Network, Windows
 from rfcx_model.mixup import Mix
-from rfcx_model.network import RFCXNet, build
+from rfcx_model.network import RFCXNet, build, check
 
 ENDS = {  # read off timm's own model definitions: what ends the stage of reduction 16, and the last stage
     "resnet18": ("layer3", "layer4"),
@@ -229,3 +229,10 @@ def test_a_cell_is_thirty_two_frames() -> None:
     assert network.CELL_FRAMES == 32
     with torch.no_grad():
         assert HEAD(torch.randn(1, 1, 512, 128)).framewise.shape == (1, 3, 16)
+
+
+def test_a_backbone_of_one_input_size_is_refused_with_the_size_of_the_windows() -> None:
+    fixed = Network(backbone="swin_tiny_patch4_window7_224", pretrained="none")
+    with pytest.raises(InputError, match=r"swin_tiny.* cannot take windows of 64 frames × 16 mels .*resnet18"):
+        check(fixed, Windows(window_frames=64, overlap_frames=8), 16, 3)
+    check(Network(backbone="test_resnet", pretrained="none"), Windows(window_frames=64, overlap_frames=8), 16, 3)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.objective import ScoreError, floor_at, score, values
-from study.space import Objective
+from study.space_settings import Objective
 
 METRICS = {"lwlrap": 0.6, "precision": 0.8, "precision_avg": 0.7, "tpfp_auc": 0.9, "recall": 0.1, "diary_lwlrap": 0.99}
 unit = st.floats(0, 1)

@@ -16,7 +16,7 @@ from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from study.scheduler import StudyScheduler, rungs
-from study.space import Search
+from study.space_settings import Search
 from study.trials import EpochRecord, State, Trial
 
 STOP = TrialScheduler.STOP
