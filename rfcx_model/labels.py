@@ -12,6 +12,7 @@ recording, the last one hanging over the end into padding (60 s at 62.5 frames/s
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,6 +95,25 @@ class Lessons:
 
     said: Floats  # (teacher, window, species) clipwise probabilities; NaN where a teacher may not speak
     unseen: NDArray[np.bool_] | None = None  # (teacher, window)
+
+
+def lessons_of(
+    mine: Sequence[int], heard: Sequence[tuple[Sequence[int], Floats]], fold: Indices, *, everyone: bool
+) -> Lessons:
+    """What a student is taught by those who may teach it. Nobody speaks of the recordings that the student holds out.
+
+    Args:
+        mine: folds that the student holds out
+        heard: of each model the folds that it holds out, and what it says (window, species)
+        fold: (window,) the fold of each window's recording
+        everyone: whether models that have seen the student's held-out folds teach too, which leaks them to it
+    """
+    chosen = [(held_out, said) for held_out, said in heard if everyone or set(mine) <= set(held_out)]
+    said = np.stack([said for _, said in chosen])
+    said[:, np.isin(fold, mine)] = np.nan
+    wider = not everyone and any(set(mine) < set(held_out) for held_out, _ in chosen)
+    unseen = np.stack([np.isin(fold, held_out) for held_out, _ in chosen]) if wider else None
+    return Lessons(said, unseen)
 
 
 def pseudo_positives(

@@ -1,7 +1,9 @@
 """The search: a question in TOML becomes trials, a ledger, a report and a bundle. Ray and Optuna live here only.
 
-What is asked: space (with knob, space_file, space_checks), objective. Who proposes and who stops: searcher, scheduler.
-What a trial does: stages and their store, setting, trainable. Who runs it all: launch, with ray_environment, machine.
+What is asked: space (with knob, space_settings, space_file, space_tables, space_when, space_arms, space_idle,
+space_checks), objective. Who proposes and who stops: searcher (with early_stages), scheduler. What a trial asks for and
+does: recipe, stages and their store, work, setting, trainable. Who runs it all: launch, with ray_environment, machine.
 What is on record: trials (the ledger), recorder, study_folder, study_json. What people see: display, tensorboard, plan,
-report (with facts, tables, figures, sentences). What comes out: export and bundle, final, judge. All at once: demo.
+report (with facts, tables, figures, sentences, markdown), arms (with arms_tables, arms_sentences), truth (with
+truth_table). What comes out: export and bundle, final, judge. All at once: demo.
 """

@@ -21,7 +21,7 @@ from rfcx_model import compute, network, predict
 from rfcx_model.errors import InputError, RunError
 from rfcx_model.hyperparameters import Hyperparameters, build, flatten
 from rfcx_model.recordings import Recordings, load
-from study import launch, stages
+from study import launch, recipe
 from study.bundle import CARD, CONFIG, Bundle, load_bundle
 from study.display import Display
 from study.machine import cores
@@ -69,12 +69,12 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
     store, partition = open_store(setting.store, compute.best()), setting.partition(bundle.seed)
     request = stored_request(store, partition, hyperparameters, bundle.seed)
     if request is None:
-        request = stages.trial_request(hyperparameters, range(setting.n_folds), bundle.seed)
+        request = recipe.trial_request(hyperparameters, range(setting.n_folds), bundle.seed)
     name = request.name(hyperparameters, partition)
     to.absolute().parent.mkdir(parents=True, exist_ok=True)
     stored = store.load(name)
     if stored is None or stored.epoch < request.epochs(hyperparameters):
-        needed = [*stages.earlier(request), request]
+        needed = [*recipe.earlier(request), request]
         launch.train_stages(setting, [StageOrder(hyperparameters, one, bundle.seed) for one in needed], display)
     else:
         display.say("every stage was found in the store; nothing was trained")

@@ -21,7 +21,7 @@ from rfcx_model import compute, network
 from rfcx_model.errors import InputError, RunError, first_line, last_line
 from rfcx_model.hyperparameters import Network, Windows
 from rfcx_model.recordings import load
-from study import stages
+from study import recipe
 from study.display import Display
 from study.machine import Share, cores, share_of
 from study.recorder import Recorder, Start
@@ -196,7 +196,7 @@ def train_shared(setting: Setting, desk: Any, orders: Sequence[StageOrder], slot
         if done >= epochs or name in tasks:
             continue
         total += len(request.held_out) * (epochs - done)
-        earlier = [tasks[n] for n in stages.names(request.after, hyperparameters, partition) if n in tasks]
+        earlier = [tasks[n] for n in recipe.names(request.after, hyperparameters, partition) if n in tasks]
         task = train_stage.options(num_cpus=slots.cpus, num_gpus=slots.gpus)
         tasks[name] = task.remote(order, setting, desk, *earlier)
     if not tasks:

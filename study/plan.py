@@ -19,9 +19,9 @@ from rfcx_model.predict import BATCH_WINDOWS
 from rfcx_model.recordings import Recordings, load
 from rfcx_model.spectrogram import count_frames
 from study.machine import cores
+from study.recipe import Cost
 from study.setting import Setting
 from study.space import Study
-from study.stages import Cost
 from study.work import planned_work
 
 TIMED_STEPS = 3

@@ -22,8 +22,9 @@ from rfcx_model.recordings import Recordings
 from rfcx_model.spectrogram_cache import Spectrograms, prepare
 from study.display import Display
 from study.machine import cores
+from study.recipe import Partition
 from study.space import Study
-from study.stages import Lease, Partition, Workshop
+from study.stages import Lease, Workshop
 from study.store import open_store
 
 LEASE_POLL_S = 0.5

@@ -1,174 +1,26 @@
-"""A stage's name, and its result: found if it stands in the store, else trained. Knows no Ray.
+"""A stage's result: found if it stands in the store, else trained. Knows no Ray.
 
-A stage's result is a pure function of the knobs that it reads, the stages before it, the data fingerprint, the
-held-out recordings and the seed. Its name is the hash of exactly those, so work is shared wherever names are equal:
-between trials, verbs and restarts. What could also differ but should not (code, versions, device) stands in the
-result's metadata; where it differs, the result is made again.
-
-Who teaches the student of fold k (`stage3.teacher_scheme`):
-
-own     stage-2 models of different seeds, trained on k's own training folds after k's own stage 1. None has seen k.
-nested  for every other fold j the stage-2 model that saw neither j nor k, after a stage 1 that saw neither. Labels of
-        fold j need the call of the one that did not see j; all of them, none of which has seen k, vote.
-diary   the stage-2 models of all folds, k's training folds' among them, which were trained on k: a leak, kept only so
-        that the diary's recipe can be reproduced.
-
-From the second cycle on the student of the cycle before is its own teacher (`own`, `nested`), or all students are
-(`diary`).
+What could differ between two results of one name but should not (code, versions, device) stands in the result's
+metadata; where it differs, or where the file is damaged, that is said and the result is made again.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
-from itertools import combinations
-from typing import Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor
 
 from rfcx_model import train
-from rfcx_model.batches import derive
 from rfcx_model.compute import Compute
 from rfcx_model.corpus import Corpus
-from rfcx_model.hyperparameters import Hyperparameters, StageName, group_of
-from rfcx_model.labels import Floats, Lessons
-from rfcx_model.learner import HeldOut
+from rfcx_model.hyperparameters import Hyperparameters
+from rfcx_model.labels import Floats, Lessons, lessons_of
 from rfcx_model.train import Epoch, Task
+from study.recipe import Partition, Request, earlier, own
 from study.store import Store, Stored
-
-STAGES: Final[tuple[StageName, ...]] = ("stage1", "stage2", "stage3")
-
-
-@dataclass(frozen=True)
-class Partition:
-    """What names need to know of the data: its fingerprint and who is held out in each fold."""
-
-    fingerprint: str
-    held_out: tuple[str, ...]  # (fold,) hash of the held-out recording ids
-
-    @property
-    def n_folds(self) -> int:
-        """Number of folds."""
-        return len(self.held_out)
-
-
-@dataclass(frozen=True)
-class Request:
-    """One stage that somebody needs: models that each hold some folds out, with which seed, after which stages.
-
-    `measured` ones are scored out of fold as they go: they are what a trial reports.
-    """
-
-    stage: StageName
-    held_out: tuple[HeldOut, ...]
-    seed: int
-    after: tuple[Request, ...] = ()
-    cycle: int = 1
-    measured: bool = False
-
-    def name(self, hyperparameters: Hyperparameters, partition: Partition) -> str:
-        """`<stage>-<hash>`; see the module's text for what it depends on."""
-        return _name(self, hyperparameters, partition, {})
-
-    def epochs(self, hyperparameters: Hyperparameters) -> int:
-        """Epochs of each of its models."""
-        return int(getattr(hyperparameters, self.stage).epochs)
-
-    def fold_epochs(self, hyperparameters: Hyperparameters) -> int:
-        """Epochs of all of its models together."""
-        return len(self.held_out) * self.epochs(hyperparameters)
-
-
-def _name(request: Request, hyperparameters: Hyperparameters, partition: Partition, known: dict[Request, str]) -> str:
-    """The name; `known` keeps those of earlier stages, which many later ones share."""
-    if request not in known:
-        facts = {
-            "stage": request.stage,
-            "cycle": request.cycle,
-            "reads": group_of(hyperparameters, request.stage),
-            "after": [_name(parent, hyperparameters, partition, known) for parent in request.after],
-            "data": partition.fingerprint,
-            "held_out": [[partition.held_out[fold] for fold in folds] for folds in request.held_out],
-            "folds": request.held_out,
-            "seed": request.seed,
-            "measured_on": asdict(hyperparameters.ruler) if request.measured else None,
-        }
-        text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
-        known[request] = f"{request.stage}-{sha256(text.encode()).hexdigest()[:20]}"
-    return known[request]
-
-
-def names(requests: Sequence[Request], hyperparameters: Hyperparameters, partition: Partition) -> list[str]:
-    """The names of several requests."""
-    known: dict[Request, str] = {}
-    return [_name(request, hyperparameters, partition, known) for request in requests]
-
-
-def trial_request(
-    hyperparameters: Hyperparameters, folds: Sequence[int], seed: int, first_own: StageName = "stage3"
-) -> Request:
-    """The whole recipe of a trial as one request: its last stage of all folds abreast, after all that this needs.
-
-    From `first_own` on (the first stage that a searched knob changes) all folds train abreast in the trial and are
-    measured; stages before it, and teachers always, are asked for one by one, so that they can be shared and spread
-    over the machine. With a pseudo-label threshold of 1 no teacher is asked for.
-    """
-    h, last = hyperparameters, hyperparameters.last_stage
-    abreast = tuple((fold,) for fold in folds)
-
-    def own_(stage: StageName) -> bool:
-        return stage == last or STAGES.index(stage) >= STAGES.index(first_own)
-
-    if own_("stage1"):
-        first = [Request("stage1", abreast, seed, measured=True)]
-    else:
-        first = [Request("stage1", (alone,), seed) for alone in abreast]
-    if last == "stage1":
-        return first[0]
-    if last == "stage2":
-        return Request("stage2", abreast, derive(seed, "teacher", 0), tuple(first), measured=True)
-    student = Request("stage3", abreast, seed, (*first, *_teachers(h, folds, seed, first)), measured=True)
-    for cycle in range(2, h.stage3.cycles + 1):
-        student = Request("stage3", abreast, seed, (*first, student), cycle, measured=True)
-    return student
-
-
-def _teachers(h: Hyperparameters, folds: Sequence[int], seed: int, first: Sequence[Request]) -> list[Request]:
-    """The stage-2 models of the first cycle; see the module's text."""
-    if h.stage3.pseudo_threshold == 1:
-        return []
-    if h.stage3.teacher_scheme == "nested":
-        pairs = [(pair,) for pair in combinations(folds, 2)]
-        return [Request("stage2", pair, derive(seed, "teacher", 0), (Request("stage1", pair, seed),)) for pair in pairs]
-    count = h.stage3.teachers if h.stage3.teacher_scheme == "own" else 1
-    return [
-        Request(
-            "stage2",
-            ((fold,),),
-            derive(seed, "teacher", index),
-            tuple(one for one in first if (fold,) in one.held_out),
-        )
-        for fold in folds
-        for index in range(count)
-    ]
-
-
-def own(request: Request) -> list[Request]:
-    """The requests of a trial that train all its folds abreast: those that it reports, in order."""
-    return [one for one in (*earlier(request), request) if one.measured]
-
-
-def earlier(request: Request) -> list[Request]:
-    """All requests before this one, each once, those needed first first."""
-    found: dict[Request, None] = {}
-    for parent in request.after:
-        for one in (*earlier(parent), parent):
-            found.setdefault(one)
-    return list(found)
 
 
 class LostLease(RuntimeError):
@@ -331,66 +183,17 @@ def lessons(
 
     Nobody speaks of the recordings that the student holds out.
     """
-    taught = []
     heard = [
         (held_out, _said(workshop, hyperparameters, stored, place))
         for teacher, stored in results.items()
         for place, held_out in enumerate(teacher.held_out)
     ]
-    everyone = hyperparameters.stage3.teacher_scheme == "diary"
+    leaky = hyperparameters.leaky
     fold = workshop.corpus.folds[workshop.corpus.windows.recording]
-    for mine in request.held_out:
-        chosen = [(held_out, said) for held_out, said in heard if everyone or set(mine) <= set(held_out)]
-        said = np.stack([said for _, said in chosen])
-        said[:, np.isin(fold, mine)] = np.nan
-        wider = not everyone and any(set(mine) < set(held_out) for held_out, _ in chosen)
-        unseen = np.stack([np.isin(fold, held_out) for held_out, _ in chosen]) if wider else None
-        taught.append(Lessons(said, unseen))
-    return tuple(taught)
+    return tuple(lessons_of(mine, heard, fold, everyone=leaky) for mine in request.held_out)
 
 
 def _said(workshop: Workshop, hyperparameters: Hyperparameters, stored: Stored, place: int) -> Floats:
     if "probabilities" in stored.outputs:
         return np.asarray(stored.outputs["probabilities"][place])
     return train.said(stored.state.weights(place), hyperparameters, workshop.corpus, workshop.compute)
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Fold-epochs (one epoch of one fold model) of a study, if no trial is pruned."""
-
-    shared: int
-    trials: int
-    unshared: int  # nothing shared, the diary's scheme: each stage once a fold, every fold's stage-2 model a teacher
-    alone: int  # nothing shared, this very scheme
-    crops: int  # of the total: those of stage 1, which trains on crops
-    measured: int  # how often a fold model is scored out of fold
-
-    @property
-    def total(self) -> int:
-        """What is trained when work is shared."""
-        return self.shared + self.trials
-
-    def __str__(self) -> str:
-        return (
-            f"{self.total} fold-epochs at most, {self.shared} shared and {self.trials} in the trials; if nothing were "
-            f"shared {self.alone} ({self.alone / self.total:.1f} times as many), or {self.unshared} "
-            f"({self.unshared / self.total:.1f} times) in the diary's scheme of one teacher a fold"
-        )
-
-
-def cost(hyperparameters: Hyperparameters, request: Request) -> Cost:
-    """Count what one trial trains: what it shares with others, what is its own, and all of it with nothing shared."""
-    h, mine = hyperparameters, own(request)
-    shared = sum(one.fold_epochs(h) for one in earlier(request) if one not in mine)
-    trials = sum(one.fold_epochs(h) for one in mine)
-    once = {"stage1": h.stage1.epochs, "stage2": h.stage2.epochs, "stage3": h.stage3.epochs * h.stage3.cycles}
-    needed = STAGES[: STAGES.index(h.last_stage) + 1]
-    return Cost(
-        shared=shared,
-        trials=trials,
-        unshared=len(request.held_out) * sum(once[stage] for stage in needed),
-        alone=shared + trials,
-        crops=sum(one.fold_epochs(h) for one in (*earlier(request), request) if one.stage == "stage1"),
-        measured=sum(len(one.held_out) * math.ceil(one.epochs(h) / h.ruler.every_epochs) for one in mine),
-    )

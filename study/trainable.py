@@ -16,7 +16,7 @@ from ray import tune
 
 from rfcx_model.hyperparameters import Hyperparameters
 from rfcx_model.train import Epoch
-from study import objective, stages
+from study import objective, recipe, stages
 from study.setting import Alone, Setting, trial_seed, workshop
 from study.space import Study, differs
 from study.trials import read_trials
@@ -124,7 +124,7 @@ class StageOrder:
     """One stage to be trained as a task; `seed` is the trials', which names the partition."""
 
     hyperparameters: Hyperparameters
-    request: stages.Request
+    request: recipe.Request
     seed: int
 
 

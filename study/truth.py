@@ -30,8 +30,8 @@ from study import truth_table
 from study.display import Display
 from study.judge import aligned, read_truth
 from study.machine import cores
+from study.recipe import Partition
 from study.setting import Setting
-from study.stages import Partition
 from study.store import Store, open_store
 from study.study_json import read_study
 from study.trials import Trial, read_trials

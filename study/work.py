@@ -9,17 +9,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rfcx_model.hyperparameters import Hyperparameters, StageName, build
-from study import stages
+from study import recipe
+from study.recipe import Cost, Partition, Request
 from study.setting import Setting, trial_seed
 from study.space import Study
-from study.stages import Cost, Partition, Request
 from study.store import Store
 from study.trials import Trial
 
 
 def trial_request(study: Study, setting: Setting, hyperparameters: Hyperparameters, replicate: int) -> Request:
     """What a trial of the study asks for."""
-    return stages.trial_request(
+    return recipe.trial_request(
         hyperparameters,
         range(setting.n_folds),
         trial_seed(study.search.seed, replicate),
@@ -32,8 +32,8 @@ def stored_request(store: Store, partition: Partition, hyperparameters: Hyperpar
 
     Stages may have been shared or the trial's own, which names them differently; whichever is stored is taken.
     """
-    for first_own in reversed(stages.STAGES):
-        request = stages.trial_request(hyperparameters, range(partition.n_folds), seed, first_own)
+    for first_own in reversed(recipe.STAGES):
+        request = recipe.trial_request(hyperparameters, range(partition.n_folds), seed, first_own)
         if store.epochs_done(request.name(hyperparameters, partition)):
             return request
     return None
@@ -53,7 +53,7 @@ def shared_stages(study: Study, setting: Setting, limit: int | None) -> Iterator
     """Stages that can be trained before any trial begins, with their replicate; one that several need comes again."""
     for hyperparameters, replicate in known_trials(study, limit):
         request = trial_request(study, setting, hyperparameters, replicate)
-        for one in stages.earlier(request):
+        for one in recipe.earlier(request):
             if not one.measured:
                 yield hyperparameters, one, replicate
 
@@ -63,22 +63,22 @@ def planned_work(study: Study, setting: Setting, trials: int | None) -> Cost:
     limit = trials or study.budget.trials
     known = list(known_trials(study, limit))
     grid = study.search.sampler == "grid"
-    times, first = 1 if grid else limit, stages.STAGES.index(study.first_stage)
+    times, first = 1 if grid else limit, recipe.STAGES.index(study.first_stage)
     partitions = {replicate: setting.partition(trial_seed(study.search.seed, replicate)) for _, replicate in known}
     shared: dict[str, tuple[StageName, int]] = {}
     own_crops = own = unshared = alone = measured = 0
     for hyperparameters, replicate in known:
         request = trial_request(study, setting, hyperparameters, replicate)
-        one = stages.cost(hyperparameters, request)
+        one = recipe.cost(hyperparameters, request)
         own, unshared, alone = own + one.trials * times, unshared + one.unshared * times, alone + one.alone * times
         measured += one.measured * times
-        mine = [stage for stage in stages.own(request) if stage.stage == "stage1"]
+        mine = [stage for stage in recipe.own(request) if stage.stage == "stage1"]
         own_crops += sum(stage.fold_epochs(hyperparameters) for stage in mine) * times
-        before = [stage for stage in stages.earlier(request) if not stage.measured]
-        called = stages.names(before, hyperparameters, partitions[replicate])
+        before = [stage for stage in recipe.earlier(request) if not stage.measured]
+        called = recipe.names(before, hyperparameters, partitions[replicate])
         for name, stage in zip(called, before, strict=True):
             count = stage.fold_epochs(hyperparameters)
-            if grid or stages.STAGES.index(stage.stage) < first:
+            if grid or recipe.STAGES.index(stage.stage) < first:
                 shared[name] = stage.stage, count
             else:  # a searched knob changes it, so each trial trains its own
                 own += count * times
@@ -112,8 +112,8 @@ def done_work(study: Study, setting: Setting, store: Store, trials: Iterable[Tri
     for trial in trials:
         hyperparameters = build(dict(trial.config))
         request = trial_request(study, setting, hyperparameters, trial.replicate)
-        needed = [*stages.earlier(request), request]
-        called = stages.names(needed, hyperparameters, _partition(setting, trial))
+        needed = [*recipe.earlier(request), request]
+        called = recipe.names(needed, hyperparameters, _partition(setting, trial))
         counts = _counts(store, called, needed)
         trained |= dict(zip(called, counts, strict=True))
         alone += sum(counts)

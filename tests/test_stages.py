@@ -33,23 +33,10 @@ from rfcx_model.learner import HeldOut, State
 from rfcx_model.recordings import Recordings, load
 from rfcx_model.spectrogram_cache import prepare
 from rfcx_model.train import Epoch, Task
-from study import space, stages
+from study import recipe, space, stages
+from study.recipe import Partition, Request, cost, earlier, own, trial_request
 from study.setting import Alone, Setting, trial_seed, workshop
-from study.stages import (
-    LostLease,
-    Partition,
-    Request,
-    Workshop,
-    cost,
-    earlier,
-    epochs,
-    gather,
-    lessons,
-    obtain,
-    own,
-    trial_epochs,
-    trial_request,
-)
+from study.stages import LostLease, Workshop, epochs, gather, lessons, obtain, trial_epochs
 from study.store import Stored, open_store
 
 STAGES: tuple[StageName, ...] = ("stage1", "stage2", "stage3")
@@ -326,8 +313,8 @@ def test_no_two_stages_of_a_trial_share_a_name_and_cost_counts_each(
     request = trial_request(h, FIVE, 0, first_own)
     needed = [*earlier(request), request]
     partition = Partition("data", tuple("abcde"))
-    assert len(set(stages.names(needed, h, partition))) == len(needed)
-    assert [one.name(h, partition) for one in needed] == stages.names(needed, h, partition)
+    assert len(set(recipe.names(needed, h, partition))) == len(needed)
+    assert [one.name(h, partition) for one in needed] == recipe.names(needed, h, partition)
     teachers = {"own": 25 * 5, "nested": 10 * (50 + 5), "diary": 5 * 5}[scheme]
     assert cost(h, request).total == 5 * 50 + teachers + cycles * 5 * 5
     assert cost(h, request).crops == 50 * (15 if scheme == "nested" else 5)
@@ -956,7 +943,7 @@ def give_up() -> None:
 
 
 def called(place: Workshop, h: Hyperparameters, request: Request) -> list[str]:
-    return stages.names([*earlier(request), request], h, place.partition)
+    return recipe.names([*earlier(request), request], h, place.partition)
 
 
 def test_two_at_once_share_the_work_and_train_nothing_twice(bench: Bench) -> None:

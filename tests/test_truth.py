@@ -26,8 +26,9 @@ from rfcx_model.metrics import lwlrap
 from rfcx_model.recordings import Recordings, load
 from study import truth_table
 from study.display import Display
+from study.recipe import trial_request
 from study.setting import Alone, Setting, workshop
-from study.stages import Workshop, trial_epochs, trial_request
+from study.stages import Workshop, trial_epochs
 from study.truth import JUDGED_BY, judge_trials
 from study.truth_table import TRUTH_CSV, Judged
 

@@ -13,9 +13,9 @@ from rfcx_model import compute
 from rfcx_model.learner import State
 from rfcx_model.recordings import Recordings, load
 from study import space
+from study.recipe import Cost, earlier
 from study.setting import Setting, trial_seed
 from study.space import Study
-from study.stages import Cost, earlier
 from study.store import Store, open_store
 from study.trials import Trial
 from study.work import done_work, known_trials, planned_work, shared_stages, trial_request

@@ -32,8 +32,9 @@ from rfcx_model.hyperparameters import Hyperparameters, build
 from rfcx_model.labels import Boxes, window_labels
 from rfcx_model.metrics import lwlrap
 from rfcx_model.recordings import Recordings, load
+from study.recipe import Request, cost, earlier, trial_request
 from study.setting import Alone, Setting, trial_seed, workshop
-from study.stages import Request, Workshop, cost, earlier, gather, lessons, obtain, trial_request
+from study.stages import Workshop, gather, lessons, obtain
 from study.store import Stored
 
 SCHEMES: Final = ("none", "own", "nested", "diary")
