@@ -148,13 +148,13 @@ def test_a_grid_that_is_cut_short_forecasts_what_is_left_of_it(tmp_path: Path, r
 
 
 def test_the_diarys_study_costs_what_it_costs_by_hand(recordings: Recordings) -> None:
-    """Six arms of stage 1 alone, six with shared stages; 24, 3 and 3 epochs, 3 folds, 3 teachers, 5 replicates."""
+    """Six arms of stage 1 alone, six with shared stages; 16, 3 and 3 epochs, 3 folds, 3 teachers, 5 replicates."""
     study = space.load(SPACES / "diary.toml")
     cost = planned_work(study, setting(study, recordings), None)
-    assert cost.shared == 5 * (3 * 24 + 9 * 3)
-    assert cost.trials == 5 * (6 * 3 * 24 + 6 * 3 * 3)
-    assert cost.alone == 5 * (6 * 72 + 6 * (72 + 27 + 9))
-    assert cost.measured == 5 * (6 * 3 * 8 + 6 * 3 * 1)  # every third epoch
+    assert cost.shared == 5 * (3 * 16 + 9 * 3)
+    assert cost.trials == 5 * (6 * 3 * 16 + 6 * 3 * 3)
+    assert cost.alone == 5 * (6 * 48 + 6 * (48 + 27 + 9))
+    assert cost.measured == 5 * (6 * 3 * 2 + 6 * 3 * 1)  # every eighth epoch and the last
 
 
 def test_shared_stages_are_those_before_the_trials_own_each_with_its_replicate(
