@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from study.arms import Arm, Comparison, Pair
@@ -26,6 +27,27 @@ def answer(told: Comparison) -> list[str]:
     if not told.pairs:
         return ["No regime is listed with two mixup sites, so there is no difference to tell."]
     shown = [name for name in FIGURES if told.has(name)]
+    return [*_in_short(told, shown), *_each(told, shown)]
+
+
+def _in_short(told: Comparison, shown: Sequence[str]) -> list[str]:
+    """What stands of all differences, in one sentence."""
+    known = [(pair, name) for pair in told.pairs for name in shown if pair.differences[name].p_value is not None]
+    if not known:
+        return []
+    standing = [f"{pair.regime} ({FIGURES[name]})" for pair, name in known if pair.differences[name].stands]
+    if not standing:
+        return [
+            f"Mixup sites cannot be told apart yet: of {len(known)} differences in {len(told.pairs)} pairs of arms "
+            "none stands after a correction for their number."
+        ]
+    return [
+        f"Of {len(known)} differences between mixup sites, in {len(told.pairs)} pairs of arms, {len(standing)} "
+        f"{'stands' if len(standing) == 1 else 'stand'} after a correction for their number: {'; '.join(standing)}."
+    ]
+
+
+def _each(told: Comparison, shown: Sequence[str]) -> list[str]:
     return [f"{pair.regime}: {'; '.join(_told(pair, name) for name in shown)}.{_also(pair)}" for pair in told.pairs]
 
 

@@ -15,7 +15,7 @@ from study.arms_sentences import signed
 from study.tables import UNKNOWN, Table
 
 WIDTH = 120
-PUBLISHED = {"cv": "CV", "precision": "precision", "leaderboard": "LB"}
+PUBLISHED = {"cv": "CV", "precision": "prec.", "leaderboard": "LB"}
 
 
 def results(told: Comparison) -> Table:
@@ -31,7 +31,7 @@ def results(told: Comparison) -> Table:
         )
         for arm in told.arms
     )
-    headers = ("regime", "site", "n", *figures.values(), *(f"published {name}" for name in PUBLISHED.values()))
+    headers = ("regime", "site", "n", *figures.values(), *(f"publ. {name}" for name in PUBLISHED.values()))
     return Table(headers, rows, 2)
 
 
@@ -44,7 +44,7 @@ def ruler(told: Comparison) -> Table:
         (*_named(arm), *(interval(arm.estimate(name)) for name in figures), _figure(arm.published.get("cv")))
         for arm in told.arms
     )
-    return Table(("regime", "site", "n", *figures.values(), "published CV"), rows, 2)
+    return Table(("regime", "site", "n", *figures.values(), "publ. CV"), rows, 2)
 
 
 def differences(told: Comparison) -> Table:
@@ -62,7 +62,7 @@ def differences(told: Comparison) -> Table:
         )
         for pair in told.pairs
     )
-    headers = ("regime", "sites", "n", *figures.values(), *(f"published {name}" for name in PUBLISHED.values()))
+    headers = ("regime", "sites", "n", *figures.values(), *(f"publ. {name}" for name in PUBLISHED.values()))
     return Table(headers, rows, 2, "* the interval leaves out 0; ** also after Holm's correction" if rows else "")
 
 
@@ -102,8 +102,7 @@ def _grid(table: Table, title: str) -> Grid:
     for place, header in enumerate(table.headers):
         numbers = place >= table.numbers_from
         width = max((len(row[place]) for row in table.rows), default=0) if place else None  # the regime alone wraps
-        short = header.replace("published", "publ.").replace(". precision", ". prec.")
-        grid.add_column(Text(short), justify="right" if numbers else "left", min_width=width)
+        grid.add_column(Text(header), justify="right" if numbers else "left", min_width=width)
     for before, row in zip([(), *table.rows], table.rows, strict=False):
         grid.add_row(*map(Text, ("" if row[:1] == before[:1] else row[0], *row[1:])))
     return grid

@@ -165,7 +165,9 @@ def test_a_pair_is_the_last_layer_less_the_input_and_is_said_so(tmp_path: Path) 
     assert early.p_value == pytest.approx(stats.ttest_rel(SECOND, FIRST).pvalue)
     assert early.holm == early.p_value  # the larger of two
     assert late.holm == pytest.approx(2 * (late.p_value or 0))
-    first, second = arms_sentences.answer(told)
+    head, first, second = arms_sentences.answer(told)
+    assert head.startswith("Of 6 differences between mixup sites, in 2 pairs of arms, ")
+    assert f"{EARLY} (LWLRAP on the hidden truth)" in head
     assert first.startswith(
         f"{EARLY}: LWLRAP on the hidden truth: last layer higher than input by 0.030 ([+0.005, +0.055], 3 replicates; "
         "stands after Holm's correction, p = 0.035)"
@@ -179,7 +181,8 @@ def test_what_the_interval_leaves_open_is_not_called_a_difference(tmp_path: Path
     told = Told()
     for replicate, (first, second) in enumerate(((0.6, 0.7), (0.7, 0.65), (0.65, 0.66))):
         told.trial(0, replicate, first).trial(1, replicate, second)
-    said = arms_sentences.answer(told.compared(tmp_path))[0]
+    head, said, *_ = arms_sentences.answer(told.compared(tmp_path))
+    assert "of 3 differences in 2 pairs of arms none stands" in head
     assert said.count("cannot be told apart yet (last layer +0.020 [−0.168, +0.208], 3 replicates)") == 3
     assert "higher" not in said
 
@@ -193,7 +196,8 @@ def test_a_difference_that_the_correction_takes_away_is_said_to_be_taken(tmp_pat
     one = compared.pairs[0].differences["lwlrap"]
     assert one.told_apart
     assert not one.stands
-    said = arms_sentences.answer(compared)[0]
+    head, said, *_ = arms_sentences.answer(compared)
+    assert head.startswith("Mixup sites cannot be told apart yet: of 6 differences in 2 pairs of arms none stands")
     assert "last layer higher than input by 0.030 ([+0.005, +0.055], 3 replicates; does not stand after Holm" in said
     assert arms_tables.differences(compared).rows[0][3] == "+0.030 ± 0.025*"
 
@@ -278,7 +282,7 @@ def test_a_pair_that_differs_in_more_than_the_site_is_called_what_it_is(tmp_path
 def test_published_figures_stand_beside_and_are_empty_where_there_is_none(tmp_path: Path) -> None:
     told = whole().compared(tmp_path)
     table = arms_tables.results(told)
-    assert table.headers[-3:] == ("published CV", "published precision", "published LB")
+    assert table.headers[-3:] == ("publ. CV", "publ. prec.", "publ. LB")
     assert [row[-3:] for row in table.rows] == [
         ("0.9392", "0.4406", "0.912"),
         ("0.9434", "0.4375", "0.907"),
@@ -297,7 +301,7 @@ def test_the_moving_ruler_is_shown_with_the_truth_where_there_is_one(tmp_path: P
     assert "LWLRAP is 0.810 against its own labels, 0.610 against the listed labels, 0.640 against the truth" in said
     (tmp_path / "truth.csv").unlink()
     blind = compare(tmp_path)
-    assert arms_tables.ruler(blind).headers[3:] == ("own labels (the diary's ruler)", "listed labels", "published CV")
+    assert arms_tables.ruler(blind).headers[3:] == ("own labels (the diary's ruler)", "listed labels", "publ. CV")
     assert "test LWLRAP" not in arms_tables.results(blind).headers
     assert "hidden truth:" not in " ".join(arms_sentences.answer(blind))
 
