@@ -174,7 +174,7 @@ def test_knobs_that_only_choose_stages_stand_in_no_stage_s_name() -> None:
 
 def test_every_knob_acts_somewhere() -> None:
     root = Path(__file__).parents[1]
-    paths = [*(root / "rfcx_model").glob("*.py"), root / "study" / "stages.py"]  # there who teaches whom is decided
+    paths = [*(root / "rfcx_model").glob("*.py"), root / "study" / "recipe.py"]  # there who teaches whom is decided
     text = "\n".join(path.read_text() for path in paths if path.name != "hyperparameters.py")
     unread = [name for name in knobs() if f".{name.split('.')[1]}" not in text]
     assert unread == []
