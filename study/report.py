@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from study.markdown import cell
 from study.study_json import read_study
 from study.tables import Table
 from study.trials import read_trials
+from study.whole_file import write_whole
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -75,8 +75,8 @@ def write(study_folder: Path) -> tuple[Path, Path]:
     told = facts(study_folder)
     parts = sections(told, compare(study_folder) if told.study.get("arms") else None)
     return (
-        _write(study_folder / "report.html", render("report.html.j2", told, parts)),
-        _write(study_folder / "report.md", render("report.md.j2", told, parts)),
+        write_whole(study_folder / "report.html", render("report.html.j2", told, parts)),
+        write_whole(study_folder / "report.md", render("report.md.j2", told, parts)),
     )
 
 
@@ -234,13 +234,3 @@ def _arm_words(choices: Sequence[Knob]) -> list[str]:
     return [
         "Finished trials only; pruned ones are counted but not scored. An arm's best grows with its number of tries."
     ]
-
-
-def _write(path: Path, text: str) -> Path:
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        half.write_text(text, encoding="utf-8")
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
-    return path

@@ -18,6 +18,7 @@ from rfcx_model.folds import folds_hash
 from rfcx_model.hyperparameters import Network
 from study.setting import Setting, trial_seed
 from study.space import Study
+from study.whole_file import write_whole
 from study.work import planned_work
 
 LIBRARIES = ("ray", "optuna", "torch", "timm", "librosa", "numpy", "pandas", "scikit-learn")
@@ -89,14 +90,8 @@ def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> N
         "cache": str(setting.cache),
         "threads": setting.threads,
     }
-    _replace(folder / "folds.csv", "recording_id,replicate,fold\n" + "".join(rows))
-    _replace(folder / "study.json", json.dumps(facts, indent=1) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_whole(folder / "folds.csv", "recording_id,replicate,fold\n" + "".join(rows))
+    write_whole(folder / "study.json", json.dumps(facts, indent=1) + "\n")
 
 
 def _commit() -> str:

@@ -36,6 +36,7 @@ from study.store import Store, open_store
 from study.study_json import read_study
 from study.trials import Trial, read_trials
 from study.truth_table import Judged
+from study.whole_file import write_whole
 from study.work import stored_request
 
 TEST: Final = "test_truth.csv"
@@ -89,7 +90,7 @@ def judge_trials(study_folder: Path, truth_folder: Path, data: Path, display: Di
     for count, trial in enumerate(left, start=1):
         done[trial.number] = _judged(bench, trial)
         truth_table.write(study_folder, done.values())
-        truth_table.replace(study_folder / JUDGED_BY, json.dumps(facts, indent=1) + "\n")
+        write_whole(study_folder / JUDGED_BY, json.dumps(facts, indent=1) + "\n")
         display.say(f"{count}/{len(left)}  trial {trial.name}: {done[trial.number]}")
     lost = [str(trial.number) for trial in left if done[trial.number].test_lwlrap is None]
     if lost:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Final
 
 from rfcx_model.errors import InputError
+from study.whole_file import write_whole
 
 TRUTH_CSV: Final = "truth.csv"
 
@@ -53,18 +53,7 @@ def write(folder: Path, rows: Iterable[Judged]) -> Path:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
     table.writerows(astuple(row) for row in sorted(rows, key=lambda row: row.trial))
-    return replace(folder / TRUTH_CSV, text.getvalue())
-
-
-def replace(path: Path, text: str) -> Path:
-    """A file's text, whole or not at all."""
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        half.write_text(text, encoding="utf-8")
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
-    return path
+    return write_whole(folder / TRUTH_CSV, text.getvalue())
 
 
 def _number(text: str) -> float | None:

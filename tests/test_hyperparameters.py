@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, is_dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -170,11 +169,3 @@ def test_knobs_that_only_choose_stages_stand_in_no_stage_s_name() -> None:
     for stage, groups in READS.items():
         told = {f"{group}.{name}" for group, members in group_of(Hyperparameters(), stage).items() for name in members}
         assert told == {name for name in knobs() if name.split(".")[0] in groups} - set(UNREAD)
-
-
-def test_every_knob_acts_somewhere() -> None:
-    root = Path(__file__).parents[1]
-    paths = [*(root / "rfcx_model").glob("*.py"), root / "study" / "recipe.py"]  # there who teaches whom is decided
-    text = "\n".join(path.read_text() for path in paths if path.name != "hyperparameters.py")
-    unread = [name for name in knobs() if f".{name.split('.')[1]}" not in text]
-    assert unread == []
