@@ -25,6 +25,7 @@ from rfcx_model.learner import HeldOut, Learner, State, restore, snapshot
 from rfcx_model.losses import masked_loss
 from rfcx_model.metrics import OutOfFold, measure
 from rfcx_model.mixup import Labels, Mix, draw, mix_labels
+from rfcx_model.network import RFCXNet
 from rfcx_model.predict import Grid
 
 Weights = Mapping[str, Tensor]
@@ -90,7 +91,8 @@ def stage(name: StageName, task: Task, resume: State | None = None) -> Iterator[
         outputs: dict[str, np.ndarray] = {}
         metrics: dict[str, float] = {}
         if name == "stage2" and epoch == knobs.epochs:
-            outputs["probabilities"] = np.stack([_teach(task, learner) for learner in learners])
+            heard = [_hears(one.judged, task.hyperparameters, task.corpus, task.compute) for one in learners]
+            outputs["probabilities"] = np.stack(heard)
         if task.measured and (epoch % task.hyperparameters.ruler.every_epochs == 0 or epoch == knobs.epochs):
             scored = _out_of_fold(task, learners)
             metrics = measure(task.corpus.listed, scored, _pseudo_truth(learners, task.corpus))
@@ -109,6 +111,11 @@ def said(weights: Weights, hyperparameters: Hyperparameters, corpus: Corpus, com
     net = network.build(hyperparameters.network, corpus.n_species, seed=0, load_pretrained=False)
     net.load_state_dict(weights)
     net = net.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload]
+    return _hears(net, hyperparameters, corpus, compute)
+
+
+def _hears(net: RFCXNet, hyperparameters: Hyperparameters, corpus: Corpus, compute: Compute) -> Floats:
+    """Clipwise of every training window; who may listen where is decided by those who are taught."""
     grid = Grid(corpus.windows.recording, corpus.windows.start, hyperparameters.windows.window_frames)
     return predict.clipwise(net, corpus.sounds, grid, compute)
 
@@ -207,13 +214,6 @@ def _self_labelled(labels: Labels, logits: network.Logits, knobs: Stage1 | Stage
         return labels
     heard = torch.sigmoid(logits.framewise.detach()).amax(dim=2) >= knobs.pseudo_threshold
     return Labels(torch.where(heard, 1.0, labels.positive), torch.where(heard, 0.0, labels.negative))
-
-
-def _teach(task: Task, learner: Learner) -> Floats:
-    """What a finished stage-2 model says of every training window; who may listen where is decided by its students."""
-    windows = task.corpus.windows
-    grid = Grid(windows.recording, windows.start, _length(task))
-    return predict.clipwise(learner.judged, task.corpus.sounds, grid, task.compute)
 
 
 def _out_of_fold(task: Task, learners: Sequence[Learner]) -> OutOfFold:

@@ -39,11 +39,13 @@ def _in_short(told: Comparison, shown: Sequence[str]) -> list[str]:
     if not standing:
         return [
             f"Mixup sites cannot be told apart yet: of {len(known)} differences in {len(told.pairs)} pairs of arms "
-            "none stands after a correction for their number."
+            "none stands after Holm's correction over the pairs, each figure for itself."
         ]
+    stand = "stands" if len(standing) == 1 else "stand"
     return [
         f"Of {len(known)} differences between mixup sites, in {len(told.pairs)} pairs of arms, {len(standing)} "
-        f"{'stands' if len(standing) == 1 else 'stand'} after a correction for their number: {'; '.join(standing)}."
+        f"{stand} after Holm's correction over the pairs, each figure for itself: "
+        f"{'; '.join(standing)}."
     ]
 
 

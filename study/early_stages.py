@@ -26,9 +26,9 @@ class EarlyStages:
     _busy: dict[int, str] = field(default_factory=dict)
 
     def _stage1(self, params: Mapping[str, Any]) -> str | None:
-        """What names the stage 1 of a trial; None where it is shared before the trials begin, or the trial's last."""
-        hyperparameters = self.study.hyperparameters(params)
-        if self.study.first_own(hyperparameters.last_stage) != "stage1" or hyperparameters.last_stage == "stage1":
+        """What names the stage 1 of a trial; None where no other trial would wait for it."""
+        h = self.study.hyperparameters(params)
+        if self.study.first_own(h.last_stage) != "stage1" or h.last_stage == "stage1" or h.stage1.epochs == 0:
             return None
         config = self.study.config(params)
         return json.dumps({name: v for name, v in config.items() if name.partition(".")[0] in READS["stage1"]})
@@ -40,9 +40,11 @@ class EarlyStages:
             self._busy[number] = stage1
 
     def reported(self, number: int, result: Mapping[str, Any]) -> None:
-        """A trial has reported: beyond stage 1 it stands in nobody's way."""
-        if result.get("stage") != 1:
-            self.over(number)
+        """A trial has reported: one that is done with stage 1 stands in nobody's way."""
+        if number in self._busy:
+            epochs = json.loads(self._busy[number])["stage1.epochs"]
+            if result["stage"] > 1 or result["epoch"] >= epochs:
+                self.over(number)
 
     def over(self, number: int) -> None:
         """A trial has ended."""

@@ -303,7 +303,6 @@ class _Callback(tune.Callback):
         """An epoch."""
         del iteration, trials, info
         self._recorder.epoch(trial.config["trial"], result)
-        _pass_on(self._job.desk, self._recorder.display)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The end, by itself or stopped."""
@@ -335,6 +334,7 @@ class _Callback(tune.Callback):
 
     def _end(self, number: int, state: EndState, reason: str) -> None:
         told = self._recorder.trials[number]
+        _pass_on(self._job.desk, self._recorder.display)
         true = self._searcher.tell(number, state, told.metrics.get("score"), told.metrics)
         self._recorder.ended(number, true, reason)
 

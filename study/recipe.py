@@ -180,8 +180,8 @@ class Cost:
     def __str__(self) -> str:
         return (
             f"{self.total} fold-epochs at most, {self.shared} shared and {self.trials} in the trials; if nothing were "
-            f"shared {self.alone} ({self.alone / self.total:.1f} times as many), or {self.unshared} "
-            f"({self.unshared / self.total:.1f} times) in the diary's scheme of one teacher a fold"
+            f"shared {self.alone} ({self.alone / self.total:.1f} times as many); nothing shared in the diary's scheme "
+            f"of one teacher a fold {self.unshared} ({self.unshared / self.total:.1f} times)"
         )
 
 

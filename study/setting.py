@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -40,13 +40,19 @@ class Setting:
     cache: Path
     store: Path
     threads: int
+    _partitions: dict[int, Partition] = field(default_factory=dict)
 
     def folds(self, seed: int) -> Indices:
         """(recording,) the fold of each recording in the partition of a replicate, given its trials' seed."""
         return assign_folds(self.recordings, self.n_folds, derive(seed, "partition"))
 
     def partition(self, seed: int) -> Partition:
-        """What stage names need to know of the data."""
+        """What stage names need to know of the data; kept, since all trials of a replicate share it."""
+        if seed not in self._partitions:
+            self._partitions[seed] = self._partition(seed)
+        return self._partitions[seed]
+
+    def _partition(self, seed: int) -> Partition:
         ids, folds = self.recordings.train["recording_id"].to_numpy(), self.folds(seed)
         held_out = [sha256("\n".join(sorted(ids[folds == fold])).encode()).hexdigest() for fold in range(self.n_folds)]
         return Partition(self.recordings.fingerprint, tuple(held_out))

@@ -30,7 +30,6 @@ from study import truth_table
 from study.display import Display
 from study.judge import aligned, read_truth
 from study.machine import cores
-from study.recipe import Partition
 from study.setting import Setting
 from study.store import Store, open_store
 from study.study_json import read_study
@@ -60,7 +59,7 @@ class Truth:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """What trials are judged with; test recordings and partitions are kept for the trials that share them."""
+    """What trials are judged with; test recordings are kept for the trials that share them."""
 
     folder: Path
     truth: Truth
@@ -69,7 +68,6 @@ class Bench:
     place: Compute
     display: Display
     sounds: dict[tuple[Frontend, str], list[Sounds]] = field(default_factory=dict)
-    partitions: dict[int, Partition] = field(default_factory=dict)
 
 
 def judge_trials(study_folder: Path, truth_folder: Path, data: Path, display: Display) -> Path:
@@ -174,9 +172,7 @@ def _judged(bench: Bench, trial: Trial) -> Judged:
 def stored_model(bench: Bench, trial: Trial) -> Model | None:
     """The trial's fold models from the store, or None where they are not there whole."""
     hyperparameters, species = build(dict(trial.config)), bench.setting.recordings.species
-    if trial.seed not in bench.partitions:
-        bench.partitions[trial.seed] = bench.setting.partition(trial.seed)
-    partition = bench.partitions[trial.seed]
+    partition = bench.setting.partition(trial.seed)
     request = stored_request(bench.store, partition, hyperparameters, trial.seed)
     stored = bench.store.load(request.name(hyperparameters, partition)) if request else None
     if request is None or stored is None or stored.epoch < request.epochs(hyperparameters):

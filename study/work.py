@@ -5,7 +5,7 @@ A fold-epoch is one epoch of one model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rfcx_model.hyperparameters import Hyperparameters, StageName, build
@@ -64,7 +64,6 @@ def planned_work(study: Study, setting: Setting, trials: int | None) -> Cost:
     known = list(known_trials(study, limit))
     grid = study.search.sampler == "grid"
     times, first = 1 if grid else limit, recipe.STAGES.index(study.first_stage)
-    partitions = {replicate: setting.partition(trial_seed(study.search.seed, replicate)) for _, replicate in known}
     shared: dict[str, tuple[StageName, int]] = {}
     own_crops = own = unshared = alone = measured = 0
     for hyperparameters, replicate in known:
@@ -75,7 +74,7 @@ def planned_work(study: Study, setting: Setting, trials: int | None) -> Cost:
         mine = [stage for stage in recipe.own(request) if stage.stage == "stage1"]
         own_crops += sum(stage.fold_epochs(hyperparameters) for stage in mine) * times
         before = [stage for stage in recipe.earlier(request) if not stage.measured]
-        called = recipe.names(before, hyperparameters, partitions[replicate])
+        called = recipe.names(before, hyperparameters, setting.partition(trial_seed(study.search.seed, replicate)))
         for name, stage in zip(called, before, strict=True):
             count = stage.fold_epochs(hyperparameters)
             if grid or recipe.STAGES.index(stage.stage) < first:
@@ -113,16 +112,8 @@ def done_work(study: Study, setting: Setting, store: Store, trials: Iterable[Tri
         hyperparameters = build(dict(trial.config))
         request = trial_request(study, setting, hyperparameters, trial.replicate)
         needed = [*recipe.earlier(request), request]
-        called = recipe.names(needed, hyperparameters, _partition(setting, trial))
-        counts = _counts(store, called, needed)
+        called = recipe.names(needed, hyperparameters, setting.partition(trial.seed))
+        counts = [store.epochs_done(name) * len(one.held_out) for name, one in zip(called, needed, strict=True)]
         trained |= dict(zip(called, counts, strict=True))
         alone += sum(counts)
     return Done(sum(trained.values()), alone)
-
-
-def _partition(setting: Setting, trial: Trial) -> Partition:
-    return setting.partition(trial.seed)
-
-
-def _counts(store: Store, called: Sequence[str], needed: Sequence[Request]) -> list[int]:
-    return [store.epochs_done(name) * len(one.held_out) for name, one in zip(called, needed, strict=True)]

@@ -14,38 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tiny import write_folder
+from tiny import KNOBS, fixed, write_folder
 
 from study.trials import Trial, read_trials
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_S = 150.0
 LISTEN = "0A"
-LITTLE = """
+SEARCHED = """
 [scientific]
 "stage3.mixup_site" = { choices = ["none", "input"] }
 [nuisance]
 "stage3.focal_gamma" = { low = 0.0, high = 4.0 }
-[fixed]
-"network.backbone" = "test_resnet"
-"network.pretrained" = "none"
-"frontend.sample_rate_hz" = 8000
-"frontend.f_max_hz" = 4000.0
-"frontend.n_fft" = 256
-"frontend.hop_length" = 128
-"frontend.n_mels" = 32
-"windows.window_frames" = 64
-"windows.overlap_frames" = 8
-"augment.time_mask_frames" = 4
-"augment.mel_mask_mels" = 4
-"stage1.epochs" = 1
-"stage1.fp_recordings" = 2
-"stage1.jitter_frames" = [0, 8]
-"stage2.epochs" = 1
-"stage3.epochs" = EPOCHS
-"stage3.teachers" = 1
-"ruler.window_s" = 1.024
-"ruler.hop_s" = 1.024
+"""
+FIXED = fixed(KNOBS | {"stage2.epochs": 1, "stage3.epochs": 777, "stage3.teachers": 1}).replace("777", "EPOCHS")
+REST = """
 [baseline]
 "stage3.mixup_site" = "input"
 [search]
@@ -56,6 +39,7 @@ seed = 0
 [budget]
 trials = 3
 """
+LITTLE = SEARCHED + FIXED + REST
 
 
 @dataclass(frozen=True)
@@ -257,8 +241,7 @@ folds = 2
 
 @pytest.mark.slow
 def test_a_list_of_arms_is_tried_in_every_replicate_and_shares_its_stages(place: Place) -> None:
-    fixed = LITTLE[LITTLE.index("[fixed]") : LITTLE.index("[baseline]")].replace("EPOCHS", "1")
-    (place.folder / "little.toml").write_text(fixed + ARMS)
+    (place.folder / "little.toml").write_text(FIXED.replace("EPOCHS", "1") + ARMS)
     early, late, shared = 2 * 1, 2 * 1, 2 * 1 + 2 * 1  # of two folds; shared are stage 1 and a teacher a fold
     trained, alone = 2 * (early + shared + 2 * late), 2 * (early + 2 * (shared + late))
     assert (trained, alone) == (20, 28)
@@ -285,6 +268,25 @@ def test_a_list_of_arms_is_tried_in_every_replicate_and_shares_its_stages(place:
     assert not any(epoch.reused for trial in trials for epoch in trial.epochs)
     assert len(trained_before_any_trial(place, ("stage1", "stage2"))) == 2 * (2 + 2)
     assert len(list((place.study / "stages").glob("*/meta.json"))) == 2 * (2 + 2 + 1 + 2)
+
+
+@pytest.mark.slow
+def test_a_stage_that_is_cut_short_on_disk_is_said_and_trained_again(place: Place) -> None:
+    (place.folder / "little.toml").write_text(LITTLE.replace("EPOCHS", "1"))
+    code, _, err = place.run()
+    assert code == 0, err
+    assert "trained again" not in err
+    damaged = list((place.study / "stages").glob("stage1-*/epoch-*.safetensors"))
+    assert len(damaged) == 2
+    whole = [path.read_bytes() for path in damaged]
+    for path, content in zip(damaged, whole, strict=True):
+        path.write_bytes(content[:100])
+    code, _, err = place.run("--trials", "4")
+    assert code == 0, err
+    for path in damaged:
+        assert f"{path.parent.name}: {path.name} cannot be used" in err
+    assert [trial.state for trial in place.trials()] == ["COMPLETE"] * 4
+    assert [path.read_bytes() for path in damaged] == whole
 
 
 @pytest.mark.slow

@@ -12,33 +12,16 @@ from pathlib import Path
 
 import pytest
 from made_study import STUDY, ended, epoch, started, write
-from tiny import write_folder
+from tiny import KNOBS, fixed, write_folder
 
 from study.__main__ import main
 
 ROOT = Path(__file__).parent.parent
 SITE = "stage3.mixup_site"
 PATIENCE_S = 900.0
-LITTLE = """
-[fixed]
-"network.backbone" = "test_resnet"
-"network.pretrained" = "none"
-"frontend.sample_rate_hz" = 8000
-"frontend.f_max_hz" = 4000.0
-"frontend.n_fft" = 256
-"frontend.hop_length" = 128
-"frontend.n_mels" = 32
-"windows.window_frames" = 64
-"windows.overlap_frames" = 8
-"augment.time_mask_frames" = 4
-"augment.mel_mask_mels" = 4
-"stage1.epochs" = 1
-"stage1.fp_recordings" = 2
-"stage1.jitter_frames" = [0, 8]
-"stage2.epochs" = 0
-"stage3.epochs" = 0
-"ruler.window_s" = 1.024
-"ruler.hop_s" = 1.024
+LITTLE = (
+    fixed(KNOBS | {"stage2.epochs": 0, "stage3.epochs": 0})
+    + """
 [[arm]]
 regime = "stage 1"
 published = { cv = 0.84 }
@@ -52,6 +35,7 @@ scheduler = "none"
 replicates = 2
 folds = 2
 """
+)
 Call = Callable[..., tuple[int, str, str]]
 
 

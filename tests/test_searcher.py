@@ -251,11 +251,14 @@ def crop(config: dict[str, Any] | str | None) -> str:
 def test_a_proposal_whose_stage_1_is_in_work_is_held_back_while_there_are_others(tmp_path: Path) -> None:
     searcher = StudySearcher(space(tmp_path, EARLY), [], 8)
     first, second = searcher.suggest("a"), searcher.suggest("b")
+    assert isinstance(first, dict)
     assert isinstance(second, dict)
     assert {crop(first), crop(second)} == {"event", "random"}
     asked = len(searcher.trials())
     assert asked > 2 or second["trial"] == 1
-    searcher.on_trial_result("a", {"stage": 3, "step": 9, "score": 0.5})  # the first is beyond stage 1
+    searcher.on_trial_result("a", {"stage": 1, "epoch": 49, "step": 49, "score": 0.5})
+    assert searcher._early.in_work(first["params"])
+    searcher.on_trial_result("a", {"stage": 1, "epoch": 50, "step": 50, "score": 0.5})  # its last epoch of stage 1
     third = searcher.suggest("c")
     assert crop(third) == crop(first)
 
@@ -268,7 +271,7 @@ def test_held_proposals_are_handed_out_in_the_end_each_once(tmp_path: Path) -> N
         assert isinstance(config, dict)
         numbers.append(config["trial"])
         if index % 3 == 2:
-            searcher.on_trial_complete(f"ray{index}", {"stage": 1, "step": 1, "score": 0.1})
+            searcher.on_trial_complete(f"ray{index}", {"stage": 1, "epoch": 1, "step": 1, "score": 0.1})
     assert sorted(numbers) == list(range(8))
     assert numbers != sorted(numbers)
     assert searcher.suggest("more") == Searcher.FINISHED
@@ -280,7 +283,7 @@ def test_one_at_a_time_nothing_is_held_back(tmp_path: Path) -> None:
         config = searcher.suggest(f"ray{index}")
         assert isinstance(config, dict)
         assert config["trial"] == index
-        searcher.on_trial_complete(f"ray{index}", {"stage": 3, "step": 1, "score": 0.1})
+        searcher.on_trial_complete(f"ray{index}", {"stage": 3, "epoch": 1, "step": 1, "score": 0.1})
 
 
 @pytest.mark.parametrize("text", [SPACE, GRID])

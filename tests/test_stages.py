@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 import torch
 from made_corpus import CPU, Size, make_corpus, planted
+from tiny import KNOBS
 from torch import Tensor
 
 from rfcx_model import corpus, train
@@ -40,27 +41,12 @@ from study.stages import LostLease, Workshop, epochs, gather, lessons, obtain, t
 from study.store import Stored, open_store
 
 STAGES: tuple[StageName, ...] = ("stage1", "stage2", "stage3")
-LITTLE: dict[str, Any] = {
-    "network.backbone": "test_resnet",
-    "network.pretrained": "none",
-    "frontend.sample_rate_hz": 8000,
-    "frontend.f_max_hz": 4000.0,
-    "frontend.n_fft": 256,
-    "frontend.hop_length": 128,
-    "frontend.n_mels": 32,
-    "windows.window_frames": 64,
-    "windows.overlap_frames": 8,
-    "augment.time_mask_frames": 4,
-    "augment.mel_mask_mels": 4,
+LITTLE = KNOBS | {
     "stage1.epochs": 2,
-    "stage1.fp_recordings": 2,
-    "stage1.jitter_frames": [0, 8],
     "stage2.epochs": 1,
     "stage3.epochs": 3,
     "stage3.teachers": 1,
     "stage3.ema_decay": 0.5,
-    "ruler.window_s": 1.024,
-    "ruler.hop_s": 1.024,
 }
 UNTAUGHT = {"stage2.epochs": 0, "stage3.pseudo_threshold": 1.0}
 PARTITION = Partition("data" * 16, ("first", "second", "third"))

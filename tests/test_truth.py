@@ -16,7 +16,7 @@ import pytest
 import torch
 from made_study import ended, epoch, started, write
 from rich.console import Console
-from tiny import write_folder
+from tiny import KNOBS, write_folder
 
 from rfcx_model import network, predict
 from rfcx_model.compute import best
@@ -33,26 +33,7 @@ from study.truth import JUDGED_BY, judge_trials
 from study.truth_table import TRUTH_CSV, Judged
 
 SEED = 5
-LITTLE: dict[str, Any] = {
-    "network.backbone": "test_resnet",
-    "network.pretrained": "none",
-    "frontend.sample_rate_hz": 8000,
-    "frontend.f_max_hz": 4000.0,
-    "frontend.n_fft": 256,
-    "frontend.hop_length": 128,
-    "frontend.n_mels": 32,
-    "windows.window_frames": 64,
-    "windows.overlap_frames": 8,
-    "augment.time_mask_frames": 4,
-    "augment.mel_mask_mels": 4,
-    "stage1.epochs": 1,
-    "stage1.fp_recordings": 2,
-    "stage1.jitter_frames": [0, 8],
-    "stage2.epochs": 0,
-    "stage3.epochs": 0,
-    "ruler.window_s": 1.024,
-    "ruler.hop_s": 1.024,
-}
+LITTLE = KNOBS | {"stage2.epochs": 0, "stage3.epochs": 0}
 TRIALS: tuple[dict[str, Any], ...] = ({}, {"stage1.mixup_site": "stage4"})
 
 

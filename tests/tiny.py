@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 
 COLUMNS = "recording_id,species_id,songtype_id,t_min,f_min,t_max,f_max"
 TONES_HZ = {0: 500.0, 1: 1500.0, 2: 3000.0}
+KNOBS: dict[str, Any] = {
+    "network.backbone": "test_resnet",
+    "network.pretrained": "none",
+    "frontend.sample_rate_hz": 8000,
+    "frontend.f_max_hz": 4000.0,
+    "frontend.n_fft": 256,
+    "frontend.hop_length": 128,
+    "frontend.n_mels": 32,
+    "windows.window_frames": 64,
+    "windows.overlap_frames": 8,
+    "augment.time_mask_frames": 4,
+    "augment.mel_mask_mels": 4,
+    "stage1.epochs": 1,
+    "stage1.fp_recordings": 2,
+    "stage1.jitter_frames": [0, 8],
+    "ruler.window_s": 1.024,
+    "ruler.hop_s": 1.024,
+}
+"""A network and windows that fit these recordings and train in a moment."""
+
+
+def fixed(knobs: dict[str, Any]) -> str:
+    """The knobs as the [fixed] table of a space file."""
+    return "[fixed]\n" + "".join(f'"{name}" = {json.dumps(value)}\n' for name, value in knobs.items())
 
 
 @dataclass(frozen=True)
