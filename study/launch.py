@@ -23,6 +23,7 @@ from rfcx_model.hyperparameters import Network, Windows
 from rfcx_model.recordings import load
 from study import recipe
 from study.display import Display
+from study.driver_lease import driver_lease
 from study.machine import Share, cores, share_of
 from study.recorder import Recorder, Start
 from study.scheduler import StudyScheduler
@@ -31,9 +32,9 @@ from study.setting import Setting, refuse_missing_gpu, spectrograms, trial_seed
 from study.space import Study
 from study.space_settings import Resources
 from study.store import open_store
-from study.study_folder import Order, held, networks, write_study
+from study.study_folder import Order, networks, write_study
 from study.trainable import Desk, Job, StageOrder, train_stage, trial, trial_name
-from study.trials import EndState, read_trials
+from study.trials import EndState, Ledger, read_trials
 from study.work import done_work, planned_work, shared_stages
 
 LOCAL_STORE_BYTES = 200 * 1024**2  # Ray carries boxes and configs; spectrograms are memory-mapped files
@@ -147,13 +148,14 @@ def run(study: Study, order: Order, display: Display) -> Path:
         )
         spectrograms(recordings, baseline.frontend, order.cache, display)
         _answer(tested, study, display)
-        with held(folder):
-            _run(study, setting, folder, order, slots, display)
+        with driver_lease(folder, display.say) as lease:
+            _run(study, setting, Ledger(folder / "trials.jsonl", lease.check), order, slots, display)
     return folder
 
 
-def _run(study: Study, setting: Setting, folder: Path, order: Order, slots: Share, display: Display) -> None:
+def _run(study: Study, setting: Setting, ledger: Ledger, order: Order, slots: Share, display: Display) -> None:
     """All that changes the study's folder."""
+    folder = ledger.path.parent
     write_study(study, setting, folder, order)
     job = Job(study, setting, folder, Desk.remote())  # type: ignore[attr-defined]
     cost = planned_work(study, setting, order.trials)
@@ -163,8 +165,8 @@ def _run(study: Study, setting: Setting, folder: Path, order: Order, slots: Shar
         for hyperparameters, one, replicate in shared_stages(study, setting, order.trials or study.budget.trials)
     ]
     train_shared(setting, job.desk, orders, slots, display)
-    _search(job, slots, order, display)
-    trials = read_trials(folder / "trials.jsonl")
+    _search(job, ledger, slots, order, display)
+    trials = read_trials(ledger.path)
     display.say(str(done_work(study, setting, open_store(setting.store, compute.best()), trials)))
 
 
@@ -220,13 +222,13 @@ def _pass_on(desk: Any, display: Display) -> None:
         display.say(text)
 
 
-def _search(job: Job, slots: Share, order: Order, display: Display) -> None:
+def _search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Display) -> None:
     """The Tuner. Its own files go to `.ray/` in the study's folder and are never read back."""
     study, limit = job.study, order.trials or job.study.budget.trials
     hours = order.hours or study.budget.hours
-    known = read_trials(job.folder / "trials.jsonl")
+    known = read_trials(ledger.path)
     planned = study.epoch_range()[1]
-    recorder = Recorder(study, job.folder, known, display, planned)
+    recorder = Recorder(study, ledger, known, display, planned)
     scheduler = StudyScheduler(study.search, planned, known)
     try:
         for number, reason in scheduler.overdue.items():

@@ -34,11 +34,11 @@ class Start:
 class Recorder:
     """Writes events, keeps the trials as the ledger tells them, and shows them."""
 
-    def __init__(self, study: Study, folder: Path, trials: Sequence[Trial], display: Display, planned: int) -> None:
+    def __init__(self, study: Study, ledger: Ledger, trials: Sequence[Trial], display: Display, planned: int) -> None:
         self.trials = {trial.number: trial for trial in trials}
         self._study = study
-        self._folder = folder
-        self._ledger = Ledger(folder / "trials.jsonl")
+        self._folder = ledger.path.parent
+        self._ledger = ledger
         self.display = display
         self._planned = planned
         self._boards: dict[int, TrialBoard] = {}

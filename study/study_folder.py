@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from rfcx_model.errors import InputError
 from rfcx_model.folds import folds_hash
 from rfcx_model.hyperparameters import Network
 from study.setting import Setting, trial_seed
@@ -35,22 +31,6 @@ class Order:
     address: str | None = None
     trials: int | None = None
     hours: float | None = None
-
-
-@contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """One driver at a time works on a study.
-
-    Raises:
-        InputError: another one does.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".driver").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{folder}: another `run` works on this study. Wait for it, or stop it.") from None
-        yield
 
 
 def networks(study: Study) -> list[Network]:

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -77,9 +77,10 @@ class Trial:
 
 @dataclass
 class Ledger:
-    """The file `trials.jsonl`, open for appending. One writer at a time: the driver."""
+    """The file `trials.jsonl`, open for appending by one writer, the driver; `allowed` raises where it is not."""
 
     path: Path
+    allowed: Callable[[], None] = lambda: None
     _file: Any = field(default=None, repr=False)
 
     def append(self, event: Literal["started", "epoch", "ended"], trial: int, **facts: Any) -> dict[str, Any]:
@@ -89,6 +90,7 @@ class Ledger:
             ValueError: a fact is not JSON (NaN and infinities are written as null).
             OSError: the disk is full or gone.
         """
+        self.allowed()
         line = {"v": VERSION, "event": event, "trial": trial, "time": time.time(), **_finite(facts)}
         if self._file is None:
             heal(self.path)

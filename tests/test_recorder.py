@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from study.display import Display
 from study.recorder import Recorder, Start
 from study.space import Study, load
-from study.trials import read_events, read_trials
+from study.trials import Ledger, read_events, read_trials
 
 SPACES = Path(__file__).parent.parent / "search_spaces"
 PARAMS = {"stage3.mixup_site": "none", "stage3.pseudo_threshold": 0.5, "stage3.focal_gamma": 1.0}
@@ -26,7 +26,8 @@ def study() -> Study:
 
 def recorder(study: Study, folder: Path, said: io.StringIO | None = None) -> Recorder:
     display = Display(Console(file=said or io.StringIO(), width=200))
-    return Recorder(study, folder, read_trials(folder / "trials.jsonl"), display, planned=2)
+    ledger = Ledger(folder / "trials.jsonl")
+    return Recorder(study, ledger, read_trials(ledger.path), display, planned=2)
 
 
 def start(study: Study, number: int = 0, attempt: int = 1, scheme: str = "own") -> Start:
