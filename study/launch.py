@@ -25,6 +25,7 @@ from study import recipe
 from study.display import Display
 from study.driver_lease import driver_lease
 from study.machine import Share, cores, share_of
+from study.optuna_journal import OptunaJournal
 from study.recorder import Recorder, Start
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
@@ -228,7 +229,8 @@ def _search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Displ
     hours = order.hours or study.budget.hours
     known = read_trials(ledger.path)
     planned = study.epoch_range()[1]
-    recorder = Recorder(study, ledger, known, display, planned)
+    mirrors = [OptunaJournal(job.folder, study, known, display.say)]
+    recorder = Recorder(study, ledger, known, display, planned, mirrors)
     scheduler = StudyScheduler(study.search, planned, known)
     try:
         for number, reason in scheduler.overdue.items():

@@ -1,4 +1,4 @@
-"""What becomes of a trial goes through here, once: ledger first, then TensorBoard, then the display.
+"""What becomes of a trial goes through here, once: ledger first, then TensorBoard and mirrors, then the display.
 
 The driver has one Recorder. It knows no Ray: `launch` calls it from Tune's callbacks.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rfcx_model.hyperparameters import leaks
 from study.display import Display
@@ -31,16 +31,38 @@ class Start:
     proposal: Mapping[str, Any]
 
 
+class Mirror(Protocol):
+    """Another place that shows what the ledger says. Each is told after the ledger, with the trial as it is then."""
+
+    def started(self, trial: Trial) -> None:
+        """A trial begins, or begins again."""
+
+    def epoch(self, trial: Trial, record: EpochRecord) -> None:
+        """`record` is the trial's last epoch."""
+
+    def ended(self, trial: Trial) -> None:
+        """A trial is over."""
+
+
 class Recorder:
     """Writes events, keeps the trials as the ledger tells them, and shows them."""
 
-    def __init__(self, study: Study, ledger: Ledger, trials: Sequence[Trial], display: Display, planned: int) -> None:
+    def __init__(
+        self,
+        study: Study,
+        ledger: Ledger,
+        trials: Sequence[Trial],
+        display: Display,
+        planned: int,
+        mirrors: Sequence[Mirror] = (),
+    ) -> None:
         self.trials = {trial.number: trial for trial in trials}
         self._study = study
         self._folder = ledger.path.parent
         self._ledger = ledger
         self.display = display
         self._planned = planned
+        self._mirrors = mirrors
         self._boards: dict[int, TrialBoard] = {}
 
     def started(self, start: Start) -> None:
@@ -62,6 +84,8 @@ class Recorder:
         else:
             self.trials[start.number] = restarted(known, start.attempt)
         self._board(start.number)
+        for mirror in self._mirrors:
+            mirror.started(self.trials[start.number])
         self._show()
 
     def epoch(self, number: int, result: Mapping[str, Any]) -> None:
@@ -90,6 +114,8 @@ class Recorder:
         )
         self.trials[number] = replace(trial, epochs=(*trial.epochs, record))
         self._board(number).epoch(record)
+        for mirror in self._mirrors:
+            mirror.epoch(self.trials[number], record)
         self._show()
 
     def ended(self, number: int, state: EndState, reason: str = "") -> None:
@@ -111,6 +137,8 @@ class Recorder:
         board.end(state, score)
         board.close()
         del self._boards[number]
+        for mirror in self._mirrors:
+            mirror.ended(self.trials[number])
         told = f" {score:.4f}" if score is not None else ""
         self.display.say(f"trial {trial.name}: {state}{told}{f' ({reason})' if reason else ''}")
         self._show()

@@ -51,7 +51,7 @@ class StudySearcher(Searcher):
         self._study = study
         self._limit = limit
         self._points = study.points()
-        self._optuna = optuna.create_study(directions=_directions(study))
+        self._optuna = optuna.create_study(directions=directions(study))
         self._open: dict[int, optuna.Trial] = {}
         self._facts: dict[int, _Asked] = {}
         self._numbers: dict[str, int] = {}
@@ -196,7 +196,7 @@ class StudySearcher(Searcher):
 
     def _rebuild(self, trial: Trial) -> None:
         self._facts[trial.number] = _Asked(trial.origin, dict(trial.proposal))
-        frozen = _frozen_trial(self._study, trial)
+        frozen = frozen_trial(self._study, trial)
         self._optuna.add_trial(frozen)
         if frozen.state == TrialState.RUNNING:
             added = self._optuna.get_trials(deepcopy=False)[-1]
@@ -208,7 +208,8 @@ def _config(number: int, attempt: int, replicate: int, params: Params) -> dict[s
     return {"trial": number, "attempt": attempt, "replicate": replicate, "params": params}
 
 
-def _directions(study: Study) -> list[StudyDirection]:
+def directions(study: Study) -> list[StudyDirection]:
+    """What Optuna is to make larger: the score, or LWLRAP and precision each."""
     return [StudyDirection.MAXIMIZE] * (2 if study.objective.rule == "pareto" else 1)
 
 
@@ -228,7 +229,7 @@ def _frozen(asked: optuna.Study, trial: optuna.Trial) -> FrozenTrial:
     return asked.get_trials(deepcopy=False)[trial.number]
 
 
-def _frozen_trial(study: Study, trial: Trial) -> FrozenTrial:
+def frozen_trial(study: Study, trial: Trial) -> FrozenTrial:
     """A ledger trial as Optuna would hold it had it never been forgotten. RUNNING and STOPPED ones are open again."""
     scores = {epoch.step: epoch.metrics.get("score", math.nan) for epoch in trial.epochs}
     scores = {step: score for step, score in scores.items() if math.isfinite(score)}
