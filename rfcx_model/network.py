@@ -12,6 +12,7 @@ The head is the diary's; it is the attention pooling of Kong et al. 2019 (arXiv:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from rfcx_model.compute import Compute
 from rfcx_model.errors import InputError, first_line
 from rfcx_model.hyperparameters import Network, Windows
 from rfcx_model.mixup import Mix
@@ -98,6 +100,17 @@ def build(network: Network, n_species: int, seed: int, *, load_pretrained: bool 
         torch.manual_seed(seed)
         backbone = _backbone(network if load_pretrained else replace(network, pretrained="none"))
         return RFCXNet(backbone, _info(backbone).channels()[-1], n_species, network)
+
+
+def restored(network: Network, n_species: int, weights: Mapping[str, Tensor], compute: Compute) -> RFCXNet:
+    """A trained network, ready to predict on a device.
+
+    Raises:
+        RuntimeError: the weights are another network's.
+    """
+    net = build(network, n_species, seed=0, load_pretrained=False)
+    net.load_state_dict(weights)
+    return net.to(compute.device, memory_format=compute.memory_format).eval()  # type: ignore[call-overload, no-any-return]
 
 
 def check(network: Network, windows: Windows, n_mels: int, n_species: int) -> None:

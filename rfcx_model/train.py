@@ -108,9 +108,7 @@ def stage(name: StageName, task: Task, resume: State | None = None) -> Iterator[
 
 def said(weights: Weights, hyperparameters: Hyperparameters, corpus: Corpus, compute: Compute) -> Floats:
     """What a finished model says of every training window, (window, species)."""
-    net = network.build(hyperparameters.network, corpus.n_species, seed=0, load_pretrained=False)
-    net.load_state_dict(weights)
-    net = net.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload]
+    net = network.restored(hyperparameters.network, corpus.n_species, weights, compute)
     return _hears(net, hyperparameters, corpus, compute)
 
 
@@ -236,7 +234,10 @@ def _out_of_fold(task: Task, learners: Sequence[Learner]) -> OutOfFold:
 
 
 def _pseudo_truth(learners: Sequence[Learner], corpus: Corpus) -> np.ndarray:
-    """(recording, species): what any model took as present, for the diary's moving ruler."""
+    """(recording, species): what any model was given as present, for the diary's moving ruler.
+
+    What stage 1 labels for itself from batch to batch is no part of it.
+    """
     truth = np.zeros((len(corpus.frames), corpus.n_species), dtype=bool)
     for learner in learners:
         window, species = np.nonzero(learner.labels.positive)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,10 +22,9 @@ from typing import Any, Final
 from scipy.stats import t
 
 from rfcx_model.errors import InputError
-from rfcx_model.hyperparameters import build
 from study import truth_table
 from study.facts import finite
-from study.study_json import read_study
+from study.study_json import read_study, recipe_of
 from study.trials import Trial, read_trials
 from study.truth_table import Judged
 
@@ -92,9 +91,10 @@ class Arm:
     others: Mapping[str, int]  # by state
     values: Mapping[str, Mapping[int, float]]  # figure → replicate → value
 
-    def estimate(self, figure: str) -> Estimate:
-        """Over the replicates that have the figure."""
-        return estimate(list(self.values[figure].values()))
+    def estimate(self, figure: str, beside: Iterable[str] = ()) -> Estimate:
+        """Over the replicates that have the figure, and those of `beside` that any replicate has."""
+        known = [self.values[name] for name in beside if self.values[name]]
+        return estimate([v for r, v in self.values[figure].items() if all(r in other for other in known)])
 
 
 @dataclass(frozen=True)
@@ -186,8 +186,8 @@ def difference(first: Mapping[int, float], second: Mapping[int, float]) -> Diffe
         return Difference(estimate(values), None)
     error = statistics.stdev(values) / math.sqrt(len(values))
     mean = statistics.fmean(values)
-    if error == 0:
-        return Difference(estimate(values), 0.0 if mean else 1.0)
+    if error < 1e-9 * max(map(abs, values)) or not any(values):  # the same each time: the test has nothing to say
+        return Difference(estimate(values), None if any(values) else 1.0)
     return Difference(estimate(values), float(2 * t.sf(abs(mean) / error, len(values) - 1)))
 
 
@@ -205,12 +205,16 @@ def _arm(
     fixed: Mapping[str, Any], told: Mapping[str, Any], trials: Sequence[Trial], judged: Mapping[int, Judged]
 ) -> Arm:
     params = told["params"]
-    hyperparameters = build({**fixed, **params})
+    hyperparameters = recipe_of({**fixed, **params}, f"study.json, arm {told['regime']!r}")
     mine = [trial for trial in trials if all(trial.config.get(name) == value for name, value in params.items())]
     complete = [trial for trial in mine if trial.state == "COMPLETE"]
     values: dict[str, dict[int, float]] = {name: {} for name in FIGURES}
+    # Labels that a model makes for itself from batch to batch are on no record to be scored against.
+    unlabelled = hyperparameters.last_stage == "stage1" and hyperparameters.stage1.pseudo_threshold < 1
     for trial in complete:
         for name, value in _figures(trial, judged.get(trial.number)).items():
+            if unlabelled and name.startswith("diary_"):
+                continue
             if (number := finite(value)) is not None:
                 values[name][trial.replicate] = number
     return Arm(
@@ -248,6 +252,8 @@ def _pair(first: Arm, second: Arm) -> Pair:
     differ = [name for name, value in first.params.items() if second.params.get(name) != value]
     also = tuple(name for name in differ if not name.endswith(".mixup_site"))
     told = {name: difference(first.values[name], second.values[name]) for name in COMPARED}
+    if first.leaky or second.leaky:  # held-out labels have leaked into what is measured out of fold
+        told |= {name: replace(one, p_value=None) for name, one in told.items() if name != "test_lwlrap"}
     return Pair(first, second, also, told)
 
 

@@ -12,6 +12,8 @@ FIGURES: Final = {
     "lwlrap": "LWLRAP out of fold",
     "precision": "precision",
 }
+RULERS: Final = {"diary_lwlrap": "its own labels", "lwlrap": "the listed labels", "train_truth_lwlrap": "the truth"}
+"""What the same out-of-fold scores are held against."""
 SITES: Final = {"none": "no mixup", "input": "input", "stage3": "stage 3", "stage4": "last layer"}
 
 
@@ -57,6 +59,9 @@ def on_record(told: Comparison) -> list[str]:
     """Which arms have fewer finished replicates than planned, and which are leaky."""
     short = [_short(arm, told.replicates) for arm in told.arms if arm.finished < told.replicates or arm.others]
     lines = [f"Replicates finished: {'; '.join(short)}."] if short else []
+    unjudged = [_unjudged(arm) for arm in told.arms if 0 < len(arm.values["test_lwlrap"]) < arm.finished]
+    if unjudged:
+        lines.append(f"Not yet judged by the truth: {'; '.join(unjudged)}. Call `rfcx-study truth` again.")
     leaky = [f"{arm.regime}, {arm.site}" for arm in told.arms if arm.leaky]
     if leaky:
         lines.append(
@@ -104,8 +109,7 @@ def signed(value: float) -> str:
 
 
 def _rulers(arm: Arm) -> str:
-    words = {"diary_lwlrap": "its own labels", "lwlrap": "the listed labels", "train_truth_lwlrap": "the truth"}
-    means = {said: arm.estimate(name).mean for name, said in words.items()}
+    means = {said: arm.estimate(name, beside=RULERS).mean for name, said in RULERS.items()}
     return "LWLRAP is " + ", ".join(f"{mean:.3f} against {said}" for said, mean in means.items() if mean is not None)
 
 
@@ -117,6 +121,9 @@ def _told(pair: Pair, name: str) -> str:
     if told.low is None or told.high is None:
         return f"{what}: cannot be told apart from one replicate ({second} {signed(told.mean)})"
     between = f"[{signed(told.low)}, {signed(told.high)}], {told.n} replicates"
+    if one.p_value is None:
+        why = "leaky" if pair.first.leaky or pair.second.leaky else "the same in each replicate"
+        return f"{what}: not tested, {why} ({second} {signed(told.mean)} {between})"
     if not one.told_apart:
         return f"{what}: cannot be told apart yet ({second} {signed(told.mean)} {between})"
     way, stands = "higher" if told.mean > 0 else "lower", "stands" if one.stands else "does not stand"
@@ -130,6 +137,10 @@ def _also(pair: Pair) -> str:
     if not pair.also:
         return ""
     return f" The two arms differ in {', '.join(pair.also)} as well, so the site alone is not what is compared."
+
+
+def _unjudged(arm: Arm) -> str:
+    return f"{arm.regime}, {arm.site} {arm.finished - len(arm.values['test_lwlrap'])} of {arm.finished}"
 
 
 def _short(arm: Arm, replicates: int) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from study import arms_sentences, markdown, tables
 from study.arms import Arm, Comparison, Difference, Estimate, Pair
-from study.arms_sentences import signed
+from study.arms_sentences import RULERS, signed
 from study.tables import UNKNOWN, Table
 
 WIDTH = 120
@@ -26,7 +26,7 @@ def results(told: Comparison) -> Table:
     rows = tuple(
         (
             *_named(arm),
-            *(interval(arm.estimate(name)) for name in figures),
+            *(_over(arm.estimate(name), arm.finished) for name in figures),
             *(_figure(arm.published.get(name)) for name in PUBLISHED),
         )
         for arm in told.arms
@@ -41,7 +41,11 @@ def ruler(told: Comparison) -> Table:
     if told.has("train_truth_lwlrap"):
         figures["train_truth_lwlrap"] = "truth"
     rows = tuple(
-        (*_named(arm), *(interval(arm.estimate(name)) for name in figures), _figure(arm.published.get("cv")))
+        (
+            *_named(arm),
+            *(_over(arm.estimate(name, beside=RULERS), arm.finished) for name in figures),
+            _figure(arm.published.get("cv")),
+        )
         for arm in told.arms
     )
     return Table(("regime", "site", "n", *figures.values(), "publ. CV"), rows, 2)
@@ -57,7 +61,7 @@ def differences(told: Comparison) -> Table:
             pair.regime,
             f"{pair.second.site}−{pair.first.site}",
             str(pair.differences["lwlrap"].estimate.n),
-            *(_marked(pair.differences[name]) for name in figures),
+            *(_marked(pair.differences[name], pair.differences["lwlrap"].estimate.n) for name in figures),
             *(_published(pair, name) for name in PUBLISHED),
         )
         for pair in told.pairs
@@ -71,6 +75,11 @@ def interval(told: Estimate, shown: Callable[[float], str] = "{:.3f}".format) ->
     if told.mean is None:
         return UNKNOWN
     return shown(told.mean) if told.half is None else f"{shown(told.mean)} ± {told.half:.3f}"
+
+
+def _over(told: Estimate, replicates: int) -> str:
+    """The interval; where it is over fewer replicates than its row, that is said."""
+    return interval(told) if told.n in (0, replicates) else f"{interval(told)} (n {told.n})"
 
 
 def show(told: Comparison, console: Console) -> None:
@@ -117,9 +126,10 @@ def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def _marked(told: Difference) -> str:
+def _marked(told: Difference, replicates: int) -> str:
     mark = "**" if told.stands else "*" if told.told_apart else ""
-    return f"{interval(told.estimate, signed)}{mark}"
+    fewer = "" if told.estimate.n in (0, replicates) else f" (n {told.estimate.n})"
+    return f"{interval(told.estimate, signed)}{mark}{fewer}"
 
 
 def _published(pair: Pair, name: str) -> str:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import statistics
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Hyperparameters, build, flatten, leaks
 from study.bundle import CARD, CONFIG, Bundle, to_json
 from study.facts import finite, shown
-from study.study_json import read_study
+from study.study_json import read_study, recipe_of
 from study.tables import number, signed
 from study.trials import Trial, read_trials
 
@@ -39,6 +39,8 @@ def export(study_folder: Path, bundle: Path, trial: int | None = None) -> Path:
 def chosen_trial(study_folder: Path, trials: list[Trial], asked: int | None) -> Trial:
     """The asked trial, or the finished one of the search with the highest score; of equals, the first.
 
+    Of settings that ran in several replicates the mean decides, and the first replicate's trial stands for its setting.
+
     Leaky trials are not exported: their scores say nothing of recordings that nobody has seen.
 
     Raises:
@@ -56,7 +58,7 @@ def chosen_trial(study_folder: Path, trials: list[Trial], asked: int | None) -> 
                 f"{ledger}: a finished (COMPLETE) trial is needed, but got {got}. "
                 "Carry on with `rfcx-study run`; pruned and leaky trials are never exported."
             )
-        return max(finished, key=lambda trial: (finite(trial.score) or 0.0, -trial.number))
+        return _best(finished)
     found = next((trial for trial in trials if trial.number == asked), None)
     ready = ", ".join(str(trial.number) for trial in finished[:20]) or "none yet"
     if found is not None and leaks(found.config):
@@ -70,11 +72,23 @@ def chosen_trial(study_folder: Path, trials: list[Trial], asked: int | None) -> 
     raise InputError(f"{ledger}: trial {asked} must be COMPLETE with a score, but {got}. Finished: {ready}.")
 
 
+def _best(finished: list[Trial]) -> Trial:
+    settings: dict[str, dict[int, Trial]] = {}
+    for trial in finished:
+        settings.setdefault(json.dumps(trial.config, sort_keys=True), {}).setdefault(trial.replicate, trial)
+    most = max(len(replicates) for replicates in settings.values())
+    whole = [replicates for replicates in settings.values() if len(replicates) == most]
+    best = max(whole, key=lambda replicates: statistics.fmean(finite(t.score) or 0.0 for t in replicates.values()))
+    return best[min(best)]
+
+
 def card(made: Bundle, study: Mapping[str, Any], trials: list[Trial], asked: bool) -> str:
     """card.md: how the configuration was chosen, what it changes, how it scored, and the commands to a submission."""
     finished = _ready(trials)
     first = next((trial for trial in finished if trial.origin == "baseline"), None)
-    how = "asked for by number" if asked else "the highest score"
+    replicates = {trial.replicate for trial in finished if trial.config == flatten(made.hyperparameters)}
+    mean = f"the highest mean score over {len(replicates)} replicates" if len(replicates) > 1 else "the highest score"
+    how = "asked for by number" if asked else mean
     lines = [
         f"# {_text(made.study)}, trial {made.trial}",
         "",
@@ -128,12 +142,12 @@ def _bundle(study_folder: Path, study: Mapping[str, Any], trial: Trial) -> Bundl
     score, folds = finite(trial.score), (study.get("search") or {}).get("folds")
     assert score is not None
     return Bundle(
-        hyperparameters=_hyperparameters(study_folder, trial),
+        hyperparameters=recipe_of(trial.config, f"{study_folder / 'trials.jsonl'}, trial {trial.number}"),
         folds=folds,
         seed=trial.seed,
         replicate=trial.replicate,
         data_fingerprint=(study.get("data") or {}).get("fingerprint"),
-        folds_hash=study.get("folds_hash"),
+        folds_hash=_folds_hash(study, trial.replicate),
         study=str(study.get("name") or study_folder.name),
         trial=trial.number,
         signature=study.get("signature"),
@@ -146,15 +160,10 @@ def _bundle(study_folder: Path, study: Mapping[str, Any], trial: Trial) -> Bundl
     )
 
 
-def _hyperparameters(study_folder: Path, trial: Trial) -> Hyperparameters:
-    try:
-        return build(dict(trial.config))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(
-            f"{study_folder / 'trials.jsonl'}, trial {trial.number}: `{'.'.join(str(p) for p in first['loc'])}`: "
-            f"{first['msg']}. The study was written by another version; export it with that one."
-        ) from None
+def _folds_hash(study: Mapping[str, Any], replicate: int) -> str | None:
+    """Of the trial's own partition."""
+    hashes = study.get("folds_hashes") or [study.get("folds_hash")]
+    return hashes[replicate] if replicate < len(hashes) else None
 
 
 def _difference(chosen: Hyperparameters, first: Trial | None) -> list[str]:

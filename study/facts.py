@@ -158,12 +158,17 @@ def compute(study: Mapping[str, Any], trials: Sequence[Trial]) -> Facts:
 
 
 def rows_of(trials: Sequence[Trial], knobs: Sequence[Knob]) -> tuple[Row, ...]:
-    """Trials as rows, each with its difference from the finished baseline where both have a score."""
+    """Trials as rows, each with its difference from the finished baseline of its replicate."""
     first = next((trial for trial in trials if trial.origin == "baseline"), None)
-    reference = active_values(knobs, first.config) if first else {}
-    honest = first is not None and first.state == "COMPLETE" and not leaks(first.config)
-    level = finite(first.score) if first and honest else None
-    return tuple(_row(trial, knobs, reference, level) for trial in trials)
+    if first is None:
+        return tuple(_row(trial, knobs, {}, None) for trial in trials)
+    same = [trial for trial in trials if trial.config == first.config]
+    honest = [trial for trial in same if trial.state == "COMPLETE" and not leaks(trial.config)]
+    levels = {trial.replicate: finite(trial.score) for trial in honest}
+    reference = active_values(knobs, first.config)
+    return tuple(
+        _row(trial, knobs, reference, None if trial in same else levels.get(trial.replicate)) for trial in trials
+    )
 
 
 def arms_of(knob: Knob, rows: Sequence[Row]) -> list[Arm]:
@@ -227,7 +232,7 @@ def _row(trial: Trial, knobs: Sequence[Knob], reference: Mapping[str, Any], leve
     if score is None and trial.state == "PRUNED":
         score = finite(trial.metrics.get("score"))
     leaky = leaks(trial.config)
-    compared = trial.state == "COMPLETE" and trial.origin != "baseline" and not leaky
+    compared = trial.state == "COMPLETE" and not leaky
     changed = {name: value for name, value in values.items() if name not in reference or reference[name] != value}
     names = short_names(knobs)
     label = " ".join(f"{names[name]}={_brief(value)}" for name, value in changed.items())
@@ -241,7 +246,7 @@ def _row(trial: Trial, knobs: Sequence[Knob], reference: Mapping[str, Any], leve
         metrics=trial.metrics,
         values=values,
         label=f"{label} ({LEAKY})" if leaky else label,
-        epochs=trial.step,
+        epochs=sum(trial.spans),
         reason=trial.reason,
         ended=trial.ended,
         leaky=leaky,
@@ -270,15 +275,15 @@ def _arm(knob: Knob, value: str, rows: Sequence[Row]) -> Arm:
 
 
 def _cost(study: Mapping[str, Any], trials: Sequence[Trial]) -> Cost:
-    epochs = [record for trial in trials for record in trial.epochs]
-    seconds = [finite(record.metrics.get("seconds")) for record in epochs if not record.reused]
+    epochs = [(record, span) for trial in trials for record, span in zip(trial.epochs, trial.spans, strict=True)]
+    seconds = [finite(record.metrics.get("seconds")) for record, _ in epochs if not record.reused]
     known = [value for value in seconds if value is not None]
     times = [time for trial in trials for time in (trial.started, *(e.time for e in trial.epochs), trial.ended) if time]
     return Cost(
         states=Counter(trial.state for trial in trials if trial.origin != "confirm"),
         confirmations=sum(trial.origin == "confirm" for trial in trials),
-        epochs_trained=sum(not record.reused for record in epochs),
-        epochs_reused=sum(record.reused for record in epochs),
+        epochs_trained=sum(span for record, span in epochs if not record.reused),
+        epochs_reused=sum(span for record, span in epochs if record.reused),
         training_s=sum(known) if known else None,
         span_s=max(times) - min(times) if times else None,
         planned_fold_epochs=study.get("fold_epochs") or {},

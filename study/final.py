@@ -180,12 +180,11 @@ def load_model(folder: Path) -> predict.Model:
     place = compute.best()
     nets = []
     for fold in range(config["folds"]):
-        net = network.build(hyperparameters.network, len(species), seed=0, load_pretrained=False)
         try:
-            net.load_state_dict(load_file(folder / f"fold{fold}.safetensors"))
+            weights = load_file(folder / f"fold{fold}.safetensors")
+            nets.append(network.restored(hyperparameters.network, len(species), weights, place))
         except (SafetensorError, RuntimeError) as error:
             raise InputError(f"{folder}/fold{fold}.safetensors: {error}. Train the model again.") from None
-        nets.append(net.to(place.device, memory_format=place.memory_format).eval())  # type: ignore[call-overload]
     return predict.Model(nets, hyperparameters, species)
 
 

@@ -62,17 +62,17 @@ def judge(submission: Path, truth: Path, data: Path | None = None, cache: Path |
         InputError: a table cannot be read, or the two do not speak of the same recordings and species.
     """
     true = read_truth(truth)
-    names = list(true.columns)
-    lists = {SUBMISSION: aligned(read_table(submission), true, submission)}
+    names, asked = list(true.columns), (true.index, true.columns)
+    lists = {SUBMISSION: aligned(read_table(submission), *asked, submission)}
     if data is not None:
         recordings = load(data)
         spectrograms = prepare(
             recordings, _frontend(int(recordings.train["sample_rate_hz"].min())), _need(cache), workers=cores()
         )
         regression = baseline.submission(recordings, spectrograms).set_index("recording_id")
-        lists["log-mel means + logistic regression"] = aligned(regression, true, data)
+        lists["log-mel means + logistic regression"] = aligned(regression, *asked, data)
         frequency = baseline.frequency_submission(recordings).set_index("recording_id")
-        lists["species by their TP frequency"] = aligned(frequency, true, data)
+        lists["species by their TP frequency"] = aligned(frequency, *asked, data)
     y = true[names].to_numpy() > 0
     generator = np.random.default_rng(SEED)
     draws = [draw for draw in generator.integers(0, len(y), (DRAWS, len(y))) if y[draw].any()]
@@ -144,15 +144,26 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.DataFrame(numbers)
 
 
-def aligned(table: pd.DataFrame, true: pd.DataFrame, where: Path) -> NDArray[np.float64]:
-    """(recording, species) a table's numbers in the rows and columns of the truth; `where` is what the table is of.
+def aligned(table: pd.DataFrame, recordings: pd.Index, columns: pd.Index, where: Path) -> NDArray[np.float64]:
+    """(recording, species) a table's numbers for these recordings and species; `where` is what the table is of.
 
     Raises:
         InputError: the table lacks some of them.
     """
-    missing = [str(name) for name in true.columns if name not in table.columns]
-    absent = true.index.difference(table.index)
+    check_covers(table.index, table.columns, recordings, columns, where)
+    return table.loc[recordings, list(columns)].to_numpy(dtype=np.float64)
+
+
+def check_covers(
+    known: pd.Index, known_columns: pd.Index, recordings: pd.Index, columns: pd.Index, where: Path
+) -> None:
+    """Find out whether recordings and species are known to a table.
+
+    Raises:
+        InputError: some are not.
+    """
+    missing = [str(name) for name in columns if name not in known_columns]
+    absent = recordings.difference(known)
     if missing or len(absent):
         what = f"columns {', '.join(missing[:5])}" if missing else f"recordings {', '.join(map(str, absent[:5]))}"
         raise InputError(f"{where}: it must speak of all recordings and species that are judged, but lacks {what}.")
-    return table.loc[true.index, list(true.columns)].to_numpy(dtype=np.float64)

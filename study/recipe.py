@@ -24,13 +24,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import combinations
-from typing import Final
 
 from rfcx_model.batches import derive
-from rfcx_model.hyperparameters import Hyperparameters, StageName, group_of
+from rfcx_model.hyperparameters import STAGES, Hyperparameters, StageName, group_of
 from rfcx_model.learner import HeldOut
-
-STAGES: Final[tuple[StageName, ...]] = ("stage1", "stage2", "stage3")
 
 
 @dataclass(frozen=True)
@@ -171,15 +168,21 @@ class Cost:
     alone: int  # nothing shared, this very scheme
     crops: int  # of the total: those of stage 1, which trains on crops
     measured: int  # how often a fold model is scored out of fold
+    bound: bool = True  # whether no trial can be longer than those that are counted
 
     @property
     def total(self) -> int:
         """What is trained when work is shared."""
         return self.shared + self.trials
 
+    def fold_epochs(self) -> dict[str, int]:
+        """What is trained, and what it would be with less sharing, by name."""
+        return {name: getattr(self, name) for name in ("total", "shared", "trials", "alone", "unshared")}
+
     def __str__(self) -> str:
+        most = "at most" if self.bound else "if every trial is as long as the baseline"
         return (
-            f"{self.total} fold-epochs at most, {self.shared} shared and {self.trials} in the trials; if nothing were "
+            f"{self.total} fold-epochs {most}, {self.shared} shared and {self.trials} in the trials; if nothing were "
             f"shared {self.alone} ({self.alone / self.total:.1f} times as many); nothing shared in the diary's scheme "
             f"of one teacher a fold {self.unshared} ({self.unshared / self.total:.1f} times)"
         )
@@ -191,7 +194,8 @@ def cost(hyperparameters: Hyperparameters, request: Request) -> Cost:
     shared = sum(one.fold_epochs(h) for one in earlier(request) if one not in mine)
     trials = sum(one.fold_epochs(h) for one in mine)
     once = {"stage1": h.stage1.epochs, "stage2": h.stage2.epochs, "stage3": h.stage3.epochs * h.stage3.cycles}
-    needed = STAGES[: STAGES.index(h.last_stage) + 1]
+    reached = STAGES[: STAGES.index(h.last_stage) + 1]
+    needed = [stage for stage in reached if stage != "stage2" or h.last_stage == "stage2" or h.taught]
     return Cost(
         shared=shared,
         trials=trials,

@@ -17,15 +17,13 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from rfcx_model.hyperparameters import READS, Hyperparameters, StageName, build, flatten, knobs
+from rfcx_model.hyperparameters import READS, STAGES, Hyperparameters, StageName, build, flatten, knobs
 from study.knob import Knob, Value
 from study.space_settings import Budget, Objective, Resources, Search
 
 if TYPE_CHECKING:
     from optuna import Trial
     from optuna.distributions import BaseDistribution
-
-_STAGES: Final[tuple[StageName, ...]] = ("stage1", "stage2", "stage3")
 
 Params = dict[str, Any]
 """`{"stage3.mixup_site": "input", ...}`: the active searched knobs of one trial."""
@@ -121,7 +119,7 @@ class Study:
     def first_stage(self) -> StageName:
         """The first stage that a searched knob changes."""
         groups = {name.partition(".")[0] for name in self.searched()}
-        return next(stage for stage in _STAGES if groups & set(READS[stage]))
+        return next(stage for stage in STAGES if groups & set(READS[stage]))
 
     def first_own(self, last: StageName) -> StageName:
         """The first stage of its own of a trial that ends with stage `last`.
@@ -137,8 +135,8 @@ class Study:
         Stage 2 trains teachers, which are not the trial's model; it is reported where it is the last stage.
         """
         config = {**knobs(), **self.fixed, **params}
-        last = max(stage for stage in _STAGES if config[f"{stage}.epochs"] or stage == "stage1")
-        own = _STAGES[_STAGES.index(self.first_own(last)) : _STAGES.index(last) + 1]
+        last = max(stage for stage in STAGES if config[f"{stage}.epochs"] or stage == "stage1")
+        own = STAGES[STAGES.index(self.first_own(last)) : STAGES.index(last) + 1]
         cycles = {"stage3": int(config["stage3.cycles"])}
         return sum(
             cycles.get(stage, 1) * math.ceil(config[f"{stage}.epochs"] / config["ruler.every_epochs"])
@@ -183,8 +181,10 @@ class Study:
         }
 
     def signature(self, data_fingerprint: str) -> str:
-        """Hash of the question and the data. Name, comments, budget and resources are no part of it."""
+        """Hash of the question and the data; name, comments, budget, resources and published figures are no part."""
         question = {key: value for key, value in self.resolved().items() if key not in _UNASKED}
+        if self.arms:
+            question["arms"] = [{"regime": arm.regime, "params": dict(arm.params)} for arm in self.arms]
         text = json.dumps([question, data_fingerprint], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -12,15 +12,19 @@ from typing import Any, Final
 
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import UNSEARCHABLE, knobs
-from study.knob import check_value
+from study.knob import check_value, suggestion
 from study.space import Arm
 
 _ALONE: Final = {"scientific": "[scientific]", "nuisance": "[nuisance]", "baseline": "[baseline]", "try": "[[try]]"}
+PUBLISHED: Final = ("cv", "precision", "leaderboard")
+"""Figures of an arm's author that are shown beside ours."""
 _LONGEST: Final = 100  # of a regime's name, which becomes part of a folder's
 
 
-def arms_of(where: str, tables: dict[str, Any]) -> tuple[Arm, ...]:
+def arms_of(where: str, tables: dict[str, Any], overrides: dict[str, Any]) -> tuple[Arm, ...]:
     """The arms of a file, and in `tables` the [scientific] knobs and the baseline that they amount to.
+
+    `overrides` go into [fixed], and so to the arms that do not name the knob themselves; those are taken out.
 
     Raises:
         InputError: an arm without a name, of unsound values, or twice the same; arms beside a search.
@@ -32,7 +36,7 @@ def arms_of(where: str, tables: dict[str, Any]) -> tuple[Arm, ...]:
     named = list(dict.fromkeys(name for arm in written for name in arm if "." in name))
     if not named:
         raise InputError(f"{where}: no [[arm]] names a knob, so there is nothing to compare. Give each what differs.")
-    fixed = tables.get("fixed", {})
+    fixed = tables.get("fixed", {}) | _for_the_others(written, named, overrides)
     _check_named(where, written, named, fixed)
     prior = {**knobs(), **fixed}
     arms: list[Arm] = []
@@ -49,6 +53,14 @@ def arms_of(where: str, tables: dict[str, Any]) -> tuple[Arm, ...]:
     tables["scientific"] = {name: {"choices": choices} for name, choices in domains.items()}
     tables["baseline"] = dict(arms[0].params)
     return tuple(arms)
+
+
+def _for_the_others(
+    written: Sequence[Mapping[str, Any]], named: Sequence[str], overrides: dict[str, Any]
+) -> dict[str, Any]:
+    """The overrides of knobs that some arms name and others do not."""
+    shared = [name for name in named if name in overrides and not all(name in arm for arm in written)]
+    return {name: check_value(f"--set {name}", name, overrides.pop(name)) for name in shared}
 
 
 def _check_alone(where: str, tables: Mapping[str, Any]) -> None:
@@ -113,4 +125,8 @@ def _published(place: str, arm: Mapping[str, Any]) -> dict[str, float]:
             f"{place}: published must be a table of figures such as {{ cv = 0.84, leaderboard = 0.831 }}, "
             f"but got {said!r}. Give numbers, or leave it out."
         )
+    for name in said:
+        if name not in PUBLISHED:
+            hint = suggestion(name, PUBLISHED) or f" Known are {', '.join(PUBLISHED)}."
+            raise InputError(f"{place}: `{name}` is not a published figure that is shown.{hint}")
     return {name: float(value) for name, value in said.items()}

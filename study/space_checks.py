@@ -160,7 +160,7 @@ def check_search(where: str, study: Study, trials_given: bool) -> Study:
     shortest, _ = study.epoch_range()
     if search.scheduler != "none" and search.grace > shortest:
         raise InputError(
-            f"{where}: [search] grace <= the epochs of a trial must hold, but got grace={search.grace}, "
+            f"{where}: [search] grace <= the measured epochs of a trial must hold, but got grace={search.grace}, "
             f"epochs={shortest}. Lower grace, or set scheduler = 'none'."
         )
     if search.sampler != "grid":

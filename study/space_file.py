@@ -34,7 +34,7 @@ def read(path: Path, overrides: Mapping[str, Any]) -> Study:
         raise InputError(f"{where}: not valid TOML: {error}. Mend that line.") from None
     check_tables(where, tables)
     overrides = set_settings(tables, overrides)
-    arms = arms_of(where, tables)
+    arms = arms_of(where, tables, overrides)
     found, fixed = _knobs(where, tables, overrides)
     study = Study(
         name=path.stem,
@@ -133,7 +133,7 @@ def _knobs(where: str, tables: Mapping[str, Any], overrides: Mapping[str, Any]) 
 
 def _searched_by(knob: Knob, tables: Mapping[str, Any]) -> str:
     if "arm" in tables:
-        return "gives this knob in its [[arm]] tables. Change it there, or remove it there to fix it for all."
+        return "gives this knob in all its [[arm]] tables. Change it there, or remove it there to fix it for all."
     return f"searches this knob. Remove it from [{knob.role}] to fix it."
 
 

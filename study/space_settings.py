@@ -28,7 +28,7 @@ class Search:
 
     sampler: Literal["tpe", "gp", "qmc", "random", "nsga2", "grid"] = "tpe"
     scheduler: Literal["asha", "median", "none"] = "asha"
-    grace: Annotated[int, Field(ge=1)] = 1  # epochs of a trial's own before it may be pruned
+    grace: Annotated[int, Field(ge=1)] = 1  # measured epochs of a trial's own before it may be pruned
     factor: Annotated[int, Field(ge=2)] = 2  # of the trials at a rung, the best 1/factor go on
     folds: Annotated[int, Field(ge=2)] = 5
     replicates: Annotated[int, Field(ge=1)] = 1  # of a grid

@@ -63,15 +63,13 @@ class Workshop:
 
 def obtain(workshop: Workshop, hyperparameters: Hyperparameters, request: Request) -> Stored:
     """The finished result of a stage; its earlier stages are obtained on the way."""
-    gather(workshop, hyperparameters, [request])
     name = request.name(hyperparameters, workshop.partition)
-    stored = workshop.store.load(name)
-    if stored is None:  # damaged since: the store has said so and forgotten it
+    for _ in range(2):  # it may be found damaged when it is read: the store says so and forgets it
         gather(workshop, hyperparameters, [request])
         stored = workshop.store.load(name)
-    if stored is None:
-        raise RuntimeError(f"{name} was trained but is not in the store {workshop.store.folder}")
-    return stored
+        if stored is not None and stored.epoch >= request.epochs(hyperparameters):
+            return stored
+    raise RuntimeError(f"{name} was trained but does not stand finished in the store {workshop.store.folder}")
 
 
 def gather(workshop: Workshop, hyperparameters: Hyperparameters, requests: Sequence[Request]) -> None:

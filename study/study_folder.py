@@ -45,10 +45,12 @@ def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> N
     folder.mkdir(parents=True, exist_ok=True)
     recordings = setting.recordings
     ids = recordings.train["recording_id"]
+    partitions = [setting.folds(trial_seed(study.search.seed, n)) for n in range(study.search.replicates)]
+    hashes = [folds_hash(recordings, folds) for folds in partitions]
     rows = [
         f"{recording},{replicate},{fold}\n"
-        for replicate in range(study.search.replicates)
-        for recording, fold in zip(ids, setting.folds(trial_seed(study.search.seed, replicate)), strict=True)
+        for replicate, folds in enumerate(partitions)
+        for recording, fold in zip(ids, folds, strict=True)
     ]
     facts = study.resolved() | {
         "signature": study.signature(recordings.fingerprint),
@@ -60,9 +62,10 @@ def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> N
             "fp_rows": int((~recordings.boxes["positive"]).sum()),
             "species": list(recordings.species),
         },
-        "folds_hash": folds_hash(recordings, setting.folds(trial_seed(study.search.seed, 0))),
+        "folds_hash": hashes[0],
+        "folds_hashes": hashes,
         "seed": study.search.seed,
-        "fold_epochs": vars(planned_work(study, setting, order.trials)),
+        "fold_epochs": planned_work(study, setting, order.trials).fold_epochs(),
         "versions": {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES},
         "commit": _commit(),
         "command": " ".join(["rfcx-study", *sys.argv[1:]]),

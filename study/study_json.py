@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from rfcx_model.errors import InputError
+from rfcx_model.hyperparameters import Hyperparameters, build
 from rfcx_model.hyperparameters import knobs as all_knobs
 from study.knob import Knob
 
@@ -46,6 +49,22 @@ def searched_knobs(study: Mapping[str, Any]) -> tuple[Knob, ...]:
     found = {name: _knob(name, role, domain) for role, table in tables.items() for name, domain in table.items()}
     order = [name for name in study.get("order") or () if name in found]
     return tuple(found[name] for name in [*order, *(name for name in found if name not in order)])
+
+
+def recipe_of(config: Mapping[str, Any], where: str) -> Hyperparameters:
+    """The hyperparameters of a configuration on record.
+
+    Raises:
+        InputError: this version does not know them.
+    """
+    try:
+        return build(dict(config))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(
+            f"{where}: `{'.'.join(str(part) for part in first['loc'])}`: {first['msg']}. "
+            "The study was written by another version; use that one."
+        ) from None
 
 
 def active_values(knobs: Sequence[Knob], config: Mapping[str, Any]) -> dict[str, Any]:

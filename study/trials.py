@@ -66,8 +66,18 @@ class Trial:
 
     @property
     def step(self) -> int:
-        """Epochs on record."""
+        """Measured epochs on record."""
         return self.epochs[-1].step if self.epochs else 0
+
+    @property
+    def spans(self) -> list[int]:
+        """Epochs that each record stands for: those since the record before it, in its stage and cycle."""
+        before: dict[tuple[int, int], int] = {}
+        found = []
+        for record in self.epochs:
+            found.append(record.epoch - before.get((record.stage, record.cycle), 0))
+            before[record.stage, record.cycle] = record.epoch
+        return found
 
     @property
     def metrics(self) -> Mapping[str, float]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -22,17 +23,17 @@ from rfcx_model import compute, network, predict
 from rfcx_model.compute import Compute
 from rfcx_model.corpus import Sounds
 from rfcx_model.errors import InputError
-from rfcx_model.hyperparameters import Frontend, build
+from rfcx_model.hyperparameters import Frontend
 from rfcx_model.metrics import lwlrap
 from rfcx_model.predict import Model
 from rfcx_model.recordings import Recordings, load
 from study import truth_table
 from study.display import Display
-from study.judge import aligned, read_truth
+from study.judge import aligned, check_covers, read_truth
 from study.machine import cores
 from study.setting import Setting
 from study.store import Store, open_store
-from study.study_json import read_study
+from study.study_json import read_study, recipe_of
 from study.trials import Trial, read_trials
 from study.truth_table import Judged
 from study.whole_file import write_whole
@@ -84,11 +85,11 @@ def judge_trials(study_folder: Path, truth_folder: Path, data: Path, display: Di
     bench = _bench(study_folder, study, truth_folder, data, display)
     facts = {"truth": bench.truth.digest, "store": str(bench.store.folder)}
     done = _known(study_folder, facts)
+    write_whole(study_folder / JUDGED_BY, json.dumps(facts, indent=1) + "\n")
     left = [trial for trial in finished if trial.number not in done or done[trial.number].test_lwlrap is None]
-    for count, trial in enumerate(left, start=1):
+    for count, trial in enumerate(sorted(left, key=lambda trial: _hears(study_folder, trial)), start=1):
         done[trial.number] = _judged(bench, trial)
         truth_table.write(study_folder, done.values())
-        write_whole(study_folder / JUDGED_BY, json.dumps(facts, indent=1) + "\n")
         display.say(f"{count}/{len(left)}  trial {trial.name}: {done[trial.number]}")
     lost = [str(trial.number) for trial in left if done[trial.number].test_lwlrap is None]
     if lost:
@@ -110,19 +111,18 @@ def read_truths(folder: Path, recordings: Recordings) -> Truth:
             f"{folder}: it must hold {TEST} (recording_id, s0, s1, ... of 0 and 1), but it does not. "
             "Give a folder such as the FOREST-truth of `synthesize`."
         )
-    columns = [f"s{species}" for species in recordings.species]
+    columns = pd.Index([f"s{species}" for species in recordings.species])
     test = read_truth(folder / TEST)
-    blank = pd.DataFrame(0, index=pd.Index(recordings.test["recording_id"]), columns=columns)
-    aligned(blank, test, recordings.folder)
+    check_covers(pd.Index(recordings.test["recording_id"]), columns, test.index, test.columns, recordings.folder)
     train = None
     if (folder / TRAIN).exists():
-        blank = pd.DataFrame(0, index=pd.Index(recordings.train["recording_id"]), columns=columns)
-        train = aligned(read_truth(folder / TRAIN), blank, folder / TRAIN)
+        ids = pd.Index(recordings.train["recording_id"])
+        train = aligned(read_truth(folder / TRAIN), ids, columns, folder / TRAIN)
     paths = recordings.test.set_index("recording_id")["path"]
     there = [folder / name for name in (TEST, TRAIN) if (folder / name).exists()]
     return Truth(
         paths=tuple(Path(paths[name]) for name in test.index),
-        species=tuple(columns.index(name) for name in test.columns),
+        species=tuple(int(place) for place in columns.get_indexer(test.columns)),
         test=test.to_numpy(),
         train=train,
         digest=sha256(b"".join(path.read_bytes() for path in there)).hexdigest(),
@@ -152,12 +152,16 @@ def _bench(folder: Path, study: Mapping[str, Any], truth: Path, data: Path, disp
 
 
 def _known(folder: Path, facts: Mapping[str, str]) -> dict[int, Judged]:
-    """What an earlier call has judged, by the same truth and with the same store."""
+    """What an earlier call has judged, by the same truth and with the same store; else that is forgotten."""
     try:
         same = json.loads((folder / JUDGED_BY).read_text(encoding="utf-8")) == facts
     except (OSError, ValueError):
         same = False
-    return truth_table.read(folder) if same else {}
+    if same:
+        return truth_table.read(folder)
+    for name in (JUDGED_BY, truth_table.TRUTH_CSV):
+        (folder / name).unlink(missing_ok=True)
+    return {}
 
 
 def _judged(bench: Bench, trial: Trial) -> Judged:
@@ -169,20 +173,26 @@ def _judged(bench: Bench, trial: Trial) -> Judged:
     )
 
 
+def _where(folder: Path, trial: Trial) -> str:
+    return f"{folder / 'trials.jsonl'}, trial {trial.number}"
+
+
+def _hears(folder: Path, trial: Trial) -> tuple[str, int]:
+    """What sorts trials that hear recordings alike together."""
+    h = recipe_of(trial.config, _where(folder, trial))
+    return f"{h.frontend} {h.windows.normalise}", trial.number
+
+
 def stored_model(bench: Bench, trial: Trial) -> Model | None:
     """The trial's fold models from the store, or None where they are not there whole."""
-    hyperparameters, species = build(dict(trial.config)), bench.setting.recordings.species
+    hyperparameters, species = recipe_of(trial.config, _where(bench.folder, trial)), bench.setting.recordings.species
     partition = bench.setting.partition(trial.seed)
     request = stored_request(bench.store, partition, hyperparameters, trial.seed)
     stored = bench.store.load(request.name(hyperparameters, partition)) if request else None
     if request is None or stored is None or stored.epoch < request.epochs(hyperparameters):
         return None
-    nets = []
-    for fold in range(partition.n_folds):
-        net = network.build(hyperparameters.network, len(species), seed=0, load_pretrained=False)
-        net.load_state_dict(stored.state.weights(fold))
-        net = net.to(bench.place.device, memory_format=bench.place.memory_format)  # type: ignore[call-overload]
-        nets.append(net.eval())
+    weights = [stored.state.weights(fold) for fold in range(partition.n_folds)]
+    nets = [network.restored(hyperparameters.network, len(species), one, bench.place) for one in weights]
     return Model(nets, hyperparameters, species)
 
 
@@ -197,6 +207,7 @@ def _sounds(bench: Bench, model: Model) -> list[Sounds]:
     h = model.hyperparameters
     key = (h.frontend, h.windows.normalise)
     if key not in bench.sounds:
+        bench.sounds.clear()  # a front end's recordings at a time: they fill the memory
         bench.display.say(f"hearing {len(bench.truth.paths)} test recordings")
         bench.sounds[key] = _each(bench, lambda path: predict.hear(path, h, bench.place), bench.truth.paths)
     return bench.sounds[key]
@@ -212,6 +223,10 @@ def _out_of_fold(bench: Bench, trial: Trial) -> float | None:
     """LWLRAP of the trial's out-of-fold scores against the truth; None where there is no truth or no scores."""
     if bench.truth.train is None or trial.scores is None or not (bench.folder / trial.scores).is_file():
         return None
-    with np.load(bench.folder / trial.scores) as file:
-        scores, scored = file["recording_scores"], file["folds"] >= 0
+    try:
+        with (bench.folder / trial.scores).open("rb") as opened, np.load(opened) as file:
+            scores, scored = file["recording_scores"], file["folds"] >= 0
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        bench.display.say(f"{bench.folder / trial.scores}: damaged, so this trial is not judged by it")
+        return None
     return lwlrap(bench.truth.train[scored], scores[scored])

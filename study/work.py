@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from rfcx_model.hyperparameters import Hyperparameters, StageName, build
+from rfcx_model.hyperparameters import STAGES, Hyperparameters, StageName, build
 from study import recipe
 from study.recipe import Cost, Partition, Request
 from study.setting import Setting, trial_seed
@@ -30,13 +30,12 @@ def trial_request(study: Study, setting: Setting, hyperparameters: Hyperparamete
 def stored_request(store: Store, partition: Partition, hyperparameters: Hyperparameters, seed: int) -> Request | None:
     """A trial's request as it was trained, or None where it is not in the store.
 
-    Stages may have been shared or the trial's own, which names them differently; whichever is stored is taken.
+    Stages may have been shared or the trial's own, which names them differently; what has got furthest is taken.
     """
-    for first_own in reversed(recipe.STAGES):
-        request = recipe.trial_request(hyperparameters, range(partition.n_folds), seed, first_own)
-        if store.epochs_done(request.name(hyperparameters, partition)):
-            return request
-    return None
+    folds = range(partition.n_folds)
+    requests = [recipe.trial_request(hyperparameters, folds, seed, first_own) for first_own in reversed(STAGES)]
+    furthest = max(requests, key=lambda one: store.epochs_done(one.name(hyperparameters, partition)))
+    return furthest if store.epochs_done(furthest.name(hyperparameters, partition)) else None
 
 
 def known_trials(study: Study, limit: int | None) -> Iterator[tuple[Hyperparameters, int]]:
@@ -50,20 +49,28 @@ def known_trials(study: Study, limit: int | None) -> Iterator[tuple[Hyperparamet
 
 
 def shared_stages(study: Study, setting: Setting, limit: int | None) -> Iterator[tuple[Hyperparameters, Request, int]]:
-    """Stages that can be trained before any trial begins, with their replicate; one that several need comes again."""
+    """Stages that are trained before any trial begins, with their replicate; one that several need comes again."""
     for hyperparameters, replicate in known_trials(study, limit):
-        request = trial_request(study, setting, hyperparameters, replicate)
-        for one in recipe.earlier(request):
-            if not one.measured:
+        for one in recipe.earlier(trial_request(study, setting, hyperparameters, replicate)):
+            if _is_shared(study, one):
                 yield hyperparameters, one, replicate
+
+
+def _is_shared(study: Study, request: Request) -> bool:
+    """Whether no searched knob touches the stage: of a grid, all that comes before a trial's own is known in advance.
+
+    Teachers that follow a trial's own stage 1 are none of those, although they are not measured.
+    """
+    if request.measured:
+        return False
+    return study.search.sampler == "grid" or STAGES.index(request.stage) < STAGES.index(study.first_stage)
 
 
 def planned_work(study: Study, setting: Setting, trials: int | None) -> Cost:
     """Fold-epochs of the study if no trial is pruned; a search counts every trial with the baseline's epochs."""
     limit = trials or study.budget.trials
     known = list(known_trials(study, limit))
-    grid = study.search.sampler == "grid"
-    times, first = 1 if grid else limit, recipe.STAGES.index(study.first_stage)
+    times = 1 if study.search.sampler == "grid" else limit
     shared: dict[str, tuple[StageName, int]] = {}
     own_crops = own = unshared = alone = measured = 0
     for hyperparameters, replicate in known:
@@ -77,7 +84,7 @@ def planned_work(study: Study, setting: Setting, trials: int | None) -> Cost:
         called = recipe.names(before, hyperparameters, setting.partition(trial_seed(study.search.seed, replicate)))
         for name, stage in zip(called, before, strict=True):
             count = stage.fold_epochs(hyperparameters)
-            if grid or recipe.STAGES.index(stage.stage) < first:
+            if _is_shared(study, stage):
                 shared[name] = stage.stage, count
             else:  # a searched knob changes it, so each trial trains its own
                 own += count * times
@@ -87,9 +94,15 @@ def planned_work(study: Study, setting: Setting, trials: int | None) -> Cost:
         trials=own,
         unshared=unshared,
         alone=alone,
+        bound=not any(_counts(name) for name in study.searched()) or times == 1,
         crops=own_crops + sum(count for stage, count in shared.values() if stage == "stage1"),
         measured=measured,
     )
+
+
+def _counts(name: str) -> bool:
+    """Whether a knob changes how many fold-epochs a trial is."""
+    return name.endswith(".epochs") or name in ("stage3.cycles", "stage3.teachers", "stage3.teacher_scheme")
 
 
 @dataclass(frozen=True)

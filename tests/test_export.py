@@ -56,6 +56,23 @@ def test_the_best_finished_trial_is_exported_and_loads_back_into_its_hyperparame
     assert (loaded.study, loaded.commit, loaded.versions) == ("mixup", STUDY["commit"], STUDY["versions"])
 
 
+def test_of_settings_in_several_replicates_the_mean_decides_and_not_the_luckiest(tmp_path: Path) -> None:
+    scores = {0: {0: 0.60, 1: 0.62, 2: 0.61}, 1: {0: 0.50, 1: 0.90, 2: 0.30}, 2: {0: 0.99}}
+    events: list[dict[str, Any]] = []
+    for arm, replicates in scores.items():
+        for replicate, score in replicates.items():
+            number = 3 * arm + replicate
+            begin = started(number, 1.0 * number, {"stage3.focal_gamma": 0.5 + arm}, "search" if number else "baseline")
+            events += [begin | {"replicate": replicate}]
+            events += [epoch(number, 1, number + 0.1, {"lwlrap": score, "precision": 0.3, "score": score})]
+            events += [ended(number, number + 0.2, "COMPLETE", score)]
+    write(tmp_path / "study", {**STUDY, "folds_hashes": ["aa", "bb", "cc"]}, events)
+    loaded = load_bundle(export(tmp_path / "study", tmp_path / "bundle"))
+    assert (loaded.trial, loaded.folds_hash) == (0, "aa")
+    assert "the highest mean score over 3 replicates" in (tmp_path / "bundle" / "card.md").read_text()
+    assert load_bundle(export(tmp_path / "study", tmp_path / "asked", trial=4)).folds_hash == "bb"
+
+
 def test_a_pruned_trial_is_never_exported_however_high_its_score(tmp_path: Path) -> None:
     study = _study(tmp_path / "study", ("COMPLETE", 0.5), ("PRUNED", 0.9), ("STOPPED", 0.8), ("COMPLETE", 0.4))
     assert load_bundle(export(study, tmp_path / "bundle")).trial == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import flatten, knobs
 from study.knob import Knob
+from study.machine import parse_settings
 from study.space import Study, differs, distribution, load, short_name, suggest
 
 SPACES = Path(__file__).parent.parent / "search_spaces"
@@ -242,7 +244,7 @@ WRONG = {
     "no hours": (SITE + "[budget]\nhours = -1\n", "[budget] `hours` must be greater than 0"),
     "one fold": (SITE + "[search]\nfolds = 1\n", "`folds` must be greater than or equal to 2"),
     "a seed in quotes": (SITE + "[search]\nseed = '1'\n", "[search] `seed` must be a valid integer, but got seed='1'."),
-    "grace beyond the epochs": (SITE + "[search]\ngrace = 6\n", "grace <= the epochs of a trial must hold, but got grace=6, epochs=5"),
+    "grace beyond the epochs": (SITE + "[search]\ngrace = 6\n", "grace <= the measured epochs of a trial must hold, but got grace=6, epochs=5"),
     "a factor of one": (SITE + "[search]\nfactor = 1\n", "`factor` must be greater than or equal to 2"),
     "replicates without a grid": (SITE + "[search]\nreplicates = 2\n", "needs sampler = 'grid'"),
     "a grid over a range": (SITE + ALPHA + "[search]\nsampler = 'grid'\n", "`stage3.mixup_alpha` is continuous"),
@@ -391,7 +393,7 @@ def test_a_mistake_on_the_command_line_is_said_as_such(
 
 def test_a_knob_of_the_arms_cannot_be_set_for_all(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"--set stage3\.mixup_site: .* gives this knob in its \[\[arm\]\] tables\. Change"
+        InputError, match=r"--set stage3\.mixup_site: .* gives this knob in all its \[\[arm\]\] tables\. Change"
     ):
         space(tmp_path, AT_INPUT + AT_LAST + GRID, {"stage3.mixup_site": "none"})
     with pytest.raises(
@@ -456,7 +458,30 @@ def test_arms_are_part_of_the_question_and_leave_other_questions_alone(tmp_path:
     arms = space(tmp_path, AT_INPUT + AT_LAST + GRID)
     turned = space(tmp_path, AT_LAST + AT_INPUT + GRID)
     said = space(tmp_path, AT_INPUT + "published = { cv = 0.8 }\n" + AT_LAST + GRID)
-    assert len({one.signature("d") for one in (plain, arms, turned, said)}) == 4
+    assert len({one.signature("d") for one in (plain, arms, turned)}) == 3
+    assert said.signature("d") == arms.signature("d")  # to mend a published figure asks nothing new
+
+
+def test_a_knob_that_some_arms_name_can_be_set_for_the_others(tmp_path: Path) -> None:
+    early = '[[arm]]\nregime = "early"\nstage1 = { mixup_site = "input" }\nstage2 = { epochs = 0 }\n'
+    text = early + "stage3 = { epochs = 0 }\n" + AT_INPUT + AT_LAST + GRID
+    study = space(tmp_path, text, {"stage3.epochs": 7, "stage2.epochs": 6})
+    assert [arm.params["stage3.epochs"] for arm in study.arms] == [0, 7, 7]
+    assert [arm.params["stage2.epochs"] for arm in study.arms] == [0, 6, 6]
+    with pytest.raises(InputError, match=r"--set stage3\.epochs: .*must be"):
+        space(tmp_path, text, {"stage3.epochs": -1})
+
+
+def test_the_diary_s_own_size_can_be_set_as_its_file_says() -> None:
+    path = Path(__file__).parents[1] / "search_spaces" / "diary.toml"
+    words = re.findall(r"--set (\S+)=(\S+)", path.read_text(encoding="utf-8"))
+    assert ("stage3.epochs", "5") in words
+    assert load(path, parse_settings([f"{name}={value}" for name, value in words])).search.folds == 5
+
+
+def test_a_published_figure_that_nobody_shows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\[\[arm\]\] 1: `leaderbord` is not a published figure.*leaderboard"):
+        space(tmp_path, AT_INPUT + "published = { leaderbord = 0.8 }\n" + AT_LAST + GRID)
 
 
 def test_epochs_are_counted_as_they_are_reported(tmp_path: Path) -> None:

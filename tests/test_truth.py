@@ -200,6 +200,36 @@ def test_lost_weights_are_said_and_leave_an_empty_cell(made: Made, tmp_path: Pat
     assert not (tmp_path / "gone").exists()
 
 
+def test_scores_that_were_cut_short_are_said_and_leave_an_empty_cell(made: Made) -> None:
+    path = made.study / "trials" / "0000-made" / "scores.npz"
+    path.write_bytes(path.read_bytes()[:50])
+    said = " ".join(made.judge())
+    assert f"{path}: damaged" in said
+    judged = truth_table.read(made.study)
+    assert judged[0].train_truth_lwlrap is None
+    assert judged[0].test_lwlrap is not None
+    assert judged[1].train_truth_lwlrap is not None
+
+
+def test_a_trial_of_another_version_is_refused_by_name(made: Made) -> None:
+    path = made.study / "trials.jsonl"
+    path.write_text(path.read_text().replace('"stage3.focal_gamma"', '"stage3.focal_of_old"'))
+    with pytest.raises(InputError, match=r"trials\.jsonl, trial 0: `.*focal_of_old`: .*written by another version"):
+        made.judge()
+
+
+def test_killed_between_the_table_and_its_facts_no_old_row_stays(made: Made) -> None:
+    made.judge()
+    facts = (made.study / JUDGED_BY).read_text()
+    table(made.truth / "test_truth.csv", list(made.recordings.test["recording_id"]), [[1, 1, 0]] * 4)
+    made.judge()
+    new = (made.study / TRUTH_CSV).read_bytes()
+    (made.study / JUDGED_BY).write_text(facts)  # the other truth's
+    (made.study / TRUTH_CSV).write_text("trial,test_lwlrap,train_truth_lwlrap\n0,0.123,0.1\n1,0.123,0.1\n")
+    made.judge()
+    assert (made.study / TRUTH_CSV).read_bytes() == new
+
+
 def no_test_truth(made: Made) -> None:
     (made.truth / "test_truth.csv").unlink()
 

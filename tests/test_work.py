@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from rfcx_model import compute
+from rfcx_model.hyperparameters import build
 from rfcx_model.learner import State
 from rfcx_model.recordings import Recordings, load
 from study import space
-from study.recipe import Cost, earlier
+from study.recipe import Cost, cost, earlier
+from study.recipe import trial_request as recipe_request
 from study.setting import Setting, trial_seed
 from study.space import Study
 from study.store import Store, open_store
@@ -107,6 +109,35 @@ def test_every_cycle_trains_the_students_again_and_nobody_else(recordings: Recor
     one, three = mission({}, recordings), mission({"stage3.cycles": 3}, recordings)
     assert (three.shared, three.trials) == (one.shared, 3 * one.trials)
     assert three.unshared == 50 * 5 * (50 + 5 + 3 * 5)
+
+
+@pytest.mark.parametrize("knob", ["stage1.learning_rate", "stage2.learning_rate", "stage3.learning_rate"])
+@pytest.mark.parametrize("scheme", ["own", "nested"])
+def test_what_is_trained_before_the_trials_is_what_was_forecast(
+    recordings: Recordings, tmp_path: Path, knob: str, scheme: str
+) -> None:
+    fixed = f'[fixed]{EPOCHS}"stage3.teacher_scheme" = "{scheme}"\n'
+    text = (fixed + RATE.format(knob=knob) + SEARCH).replace("folds = 2", "folds = 3")
+    study = study_of(tmp_path, text if scheme == "own" else text.replace('"stage3.teachers" = 2\n', ""))
+    place = setting(study, recordings)
+    orders = list(shared_stages(study, place, None))
+    assert all(not one.measured and not any(two.measured for two in earlier(one)) for _, one, _ in orders)
+    distinct = {one: one.fold_epochs(h) for h, one, _ in orders}
+    assert sum(distinct.values()) == planned_work(study, place, None).shared
+
+
+def test_only_a_forecast_that_no_trial_can_exceed_is_called_so(recordings: Recordings, tmp_path: Path) -> None:
+    longer = '[nuisance]\n"stage3.epochs" = { low = 2, high = 5 }\n'
+    study = study_of(tmp_path, "[fixed]\n" + EPOCHS.replace('"stage3.epochs" = 2\n', "") + longer + SEARCH)
+    assert "fold-epochs if every trial is as long as the baseline" in str(
+        planned_work(study, setting(study, recordings), None)
+    )
+
+
+def test_where_nothing_is_taught_no_stage_2_is_counted() -> None:
+    h = build({"stage1.epochs": 7, "stage2.epochs": 3, "stage3.epochs": 2, "stage3.pseudo_threshold": 1.0})
+    counted = cost(h, recipe_request(h, range(3), seed=0))
+    assert counted.unshared == counted.alone == 3 * (7 + 2)
 
 
 @pytest.mark.parametrize(

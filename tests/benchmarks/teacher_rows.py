@@ -221,11 +221,9 @@ def _lesson(bench: Bench, h: Hyperparameters, request: Request) -> dict[str, flo
 
 def _test_lwlrap(bench: Bench, h: Hyperparameters, student: Stored) -> float:
     """LWLRAP of the submission that the fold models would make together."""
-    place, nets = bench.workshop, []
-    for model in range(bench.job.folds):
-        net = network.build(h.network, place.corpus.n_species, seed=0, load_pretrained=False)
-        net.load_state_dict(student.state.weights(model))
-        nets += [net.to(place.compute.device, memory_format=place.compute.memory_format).eval()]  # type: ignore[call-overload]
+    place = bench.workshop
+    weights = [student.state.weights(model) for model in range(bench.job.folds)]
+    nets = [network.restored(h.network, place.corpus.n_species, one, place.compute) for one in weights]
     model_ = predict.Model(nets, h, bench.recordings.species)
     scores = [predict.score_recording(model_, sounds, place.compute) for sounds in bench.heard]
     return lwlrap(bench.test_truth, np.stack(scores))

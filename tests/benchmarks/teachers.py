@@ -1,7 +1,7 @@
 """Which teachers should a student have? Every scheme on made-up forests, whose truth says how right its labels are.
 
 Each forest and replicate goes through the whole recipe with no pseudo-labels (none), and with the teachers of each
-scheme (own, nested, diary; see study/stages.py) for three rounds. Printed as Markdown: the means, and the paired
+scheme (own, nested, diary; see study/recipe.py) for three rounds. Printed as Markdown: the means, and the paired
 differences to `own`. Interrupted, it goes on when called again: stages are found in the store, rows in the results.
 
 Example: python tests/benchmarks/teachers.py --folder FOLDER --forests 1 2 3 4 --replicates 2 --rows
