@@ -10,6 +10,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from rfcx_model.errors import InputError, RunError, first_line, last_line
 from rfcx_model.hyperparameters import Network, Windows
 from rfcx_model.recordings import load
 from study import recipe
+from study.budget import spent
 from study.display import Display
 from study.driver_lease import driver_lease
 from study.machine import Share, cores, share_of
@@ -235,7 +237,8 @@ def _search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Displ
     try:
         for number, reason in scheduler.overdue.items():
             recorder.ended(number, "PRUNED", reason)
-        searcher = StudySearcher(study, list(recorder.trials.values()), limit)
+        over = partial(spent, study.budget, study.objective.noise, recorder.trials.values())
+        searcher = StudySearcher(study, list(recorder.trials.values()), limit, lambda: bool(over()))
         callback = _Callback(job, recorder, searcher, scheduler)
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(trial, job=job), {"cpu": slots.cpus, "gpu": slots.gpus}),
@@ -259,6 +262,8 @@ def _search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Displ
         with display.phase("trials", limit * planned):
             tuner.fit()
             _pass_on(job.desk, display)
+        if why := over():
+            display.say(f"no further trial is begun: {why}")
         for number, told in list(recorder.trials.items()):
             if told.state == "RUNNING":  # Tune's time budget stops trials without a word to anyone
                 recorder.ended(number, "STOPPED", "the budget was spent")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,20 +36,29 @@ class _Asked:
     proposal: dict[str, Any]
 
 
+def _nothing_is_spent() -> bool:
+    return False
+
+
 class StudySearcher(Searcher):
     """Hands out trials: those a crash left unfinished, the baseline, points to try, then proposals.
 
     A proposal whose stage 1 another trial is training just now is held back while there are others.
 
+    `spent` says whether the budget allows no further trial.
+
     Numbers are the ledger's. `limit` counts baseline and search trials, past ones among them; confirm trials are
     never counted and never told to Optuna.
     """
 
-    def __init__(self, study: Study, trials: Sequence[Trial], limit: int) -> None:
+    def __init__(
+        self, study: Study, trials: Sequence[Trial], limit: int, spent: Callable[[], bool] = _nothing_is_spent
+    ) -> None:
         super().__init__()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = study
         self._limit = limit
+        self._spent = spent
         self._points = study.points()
         self._optuna = optuna.create_study(directions=directions(study))
         self._open: dict[int, optuna.Trial] = {}
@@ -64,6 +73,10 @@ class StudySearcher(Searcher):
             if trial.origin != _NEVER_ASKED:
                 self._rebuild(trial)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What Tune writes to a file that is never read back: all but the question that leads to open files."""
+        return {**self.__dict__, "_spent": _nothing_is_spent}
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # Ray's FINISHED is a str
         """The next trial: `{"trial", "attempt", "replicate", "params"}`, or FINISHED."""
         if self._unfinished:
@@ -72,6 +85,8 @@ class StudySearcher(Searcher):
             return self._hand_out(trial_id, _config(trial.number, trial.attempt + 1, trial.replicate, params))
         if self._waits_for_baseline():
             return None
+        if self._spent():
+            return str(Searcher.FINISHED)
         free = next((one for one in self._held if not self._early.in_work(one["params"])), None)
         while free is None and not self._all_asked():
             proposed = self._propose()

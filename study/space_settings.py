@@ -19,7 +19,7 @@ class Objective:
     precision: Annotated[float, Field(ge=0)] = 0.5
     precision_form: Literal["precision", "precision_avg", "tpfp_auc"] = "precision"
     floor: Annotated[float, Field(ge=0, le=1)] | None = None  # of LWLRAP; None: the baseline's less `noise`
-    noise: Annotated[float, Field(ge=0, le=1)] = 0.01  # how far LWLRAP may lie below the baseline's; assumption
+    noise: Annotated[float, Field(ge=0, le=1)] = 0.01  # of one setting from run to run; assumption
 
 
 @dataclass(frozen=True, config=_strict)
@@ -40,7 +40,9 @@ class Budget:
     """When the search ends. Not part of the question: asking for more carries on."""
 
     trials: Annotated[int, Field(ge=1)] = 50  # the baseline among them
-    hours: Annotated[float, Field(gt=0)] | None = None
+    hours: Annotated[float, Field(gt=0)] | None = None  # of one `run`; called again it has as many again
+    trial_epochs: Annotated[int, Field(ge=1)] | None = None  # measured epochs of all trials together
+    patience: Annotated[int, Field(ge=1)] | None = None  # trials in a row without a gain above [objective] noise
 
 
 @dataclass(frozen=True, config=_strict)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
+from study.budget import spent
 from study.display import Display
 from study.optuna_journal import OptunaJournal
 from study.recorder import Mirror, Recorder, Start
@@ -65,7 +67,9 @@ class Driven:
         self.scheduler = StudyScheduler(study.search, EPOCHS, known)
         for number, reason in self.scheduler.overdue.items():
             self.recorder.ended(number, "PRUNED", reason)
-        self.searcher = StudySearcher(study, list(self.recorder.trials.values()), study.budget.trials)
+        over = partial(spent, study.budget, study.objective.noise, self.recorder.trials.values())
+        known = list(self.recorder.trials.values())
+        self.searcher = StudySearcher(study, known, study.budget.trials, lambda: bool(over()))
 
     def trial(self, pause_s: float = 0.0) -> bool:
         """The next trial, from its last finished epoch on; False where there is none."""
