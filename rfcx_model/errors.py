@@ -20,10 +20,10 @@ def first_line(error: BaseException) -> str:
     return next(iter(_lines(error)), type(error).__name__)
 
 
-def last_line(error: BaseException | None) -> str:
+def last_line(error: BaseException | str | None) -> str:
     """The last line of what an error says, such as a traceback's own error, or its name."""
     return _lines(error)[-1] if _lines(error) else type(error).__name__
 
 
-def _lines(error: BaseException | None) -> list[str]:
+def _lines(error: BaseException | str | None) -> list[str]:
     return [line.strip() for line in str(error or "").splitlines() if line.strip()]

@@ -66,13 +66,18 @@ class DriverLease:
     number: int
 
     def check(self) -> None:
-        """Refuse to go on where another driver has taken over.
+        """Refuse to go on where another driver has taken over, or where the folder is gone.
 
         Raises:
-            RunError: one has.
+            RunError: one has, or it is.
         """
         if _file(self.study, self.number + 1).exists():
             raise RunError(f"{self.study}: another `run` has taken this study over; this one writes nothing more.")
+        if not _file(self.study, self.number).exists():
+            raise RunError(
+                f"{self.study}: was moved, deleted or unmounted while the study ran. Bring it back and call `run` "
+                "again; it goes on from the last epoch that stands in its trials.jsonl."
+            )
 
     def beat(self, driver: Driver) -> None:
         """Tell that the driver lives, or that it is over."""

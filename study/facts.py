@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,6 +40,7 @@ class Row:
     reason: str
     ended: float | None
     leaky: bool = False
+    troubles: tuple[str, ...] = ()
 
     def metric(self, name: str) -> float | None:
         """The metric of the last epoch; None when absent or not finite."""
@@ -115,6 +116,7 @@ class Facts:
     cost: Cost
     pruning: Pruning
     failures: tuple[Failure, ...]
+    retries: tuple[Failure, ...]
     study: Mapping[str, Any]
 
     @property
@@ -152,7 +154,8 @@ def compute(study: Mapping[str, Any], trials: Sequence[Trial]) -> Facts:
         importance_gap=None,
         cost=_cost(study, trials),
         pruning=_pruning(rows, ranked),
-        failures=_failures(rows),
+        failures=_failures((row.reason or "no reason on record", row.number) for row in rows if row.state == "FAILED"),
+        retries=_failures((trouble, row.number) for row in rows for trouble in row.troubles),
         study=study,
     )
 
@@ -250,6 +253,7 @@ def _row(trial: Trial, knobs: Sequence[Knob], reference: Mapping[str, Any], leve
         reason=trial.reason,
         ended=trial.ended,
         leaky=leaky,
+        troubles=trial.troubles,
     )
 
 
@@ -301,10 +305,10 @@ def _pruning(rows: Sequence[Row], ranked: Sequence[Row]) -> Pruning:
     )
 
 
-def _failures(rows: Sequence[Row]) -> tuple[Failure, ...]:
+def _failures(told: Iterable[tuple[str, int]]) -> tuple[Failure, ...]:
+    """Causes with the trials that met them, the most frequent first."""
     causes: dict[str, list[int]] = {}
-    for row in rows:
-        if row.state == "FAILED":
-            causes.setdefault(row.reason or "no reason on record", []).append(row.number)
+    for reason, number in told:
+        causes.setdefault(reason, []).append(number)
     ordered = sorted(causes.items(), key=lambda item: -len(item[1]))
     return tuple(Failure(reason=reason, trials=tuple(numbers)) for reason, numbers in ordered)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import shutil
 import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import ray
 import torch
@@ -44,6 +45,7 @@ LOCAL_STORE_BYTES = 200 * 1024**2  # Ray carries boxes and configs; spectrograms
 SHORT_PATH = 25  # Ray's sockets stand 77 characters below its folder, and a socket's path may have 107
 KNOCK_S = 10.0
 AGAIN_S = 2.0
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 RETRIES = 1  # of a trial that failed; it goes on from its last epoch
 
 
@@ -260,7 +262,12 @@ def _search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Displ
             ),
         )
         with display.phase("trials", limit * planned):
-            tuner.fit()
+            try:
+                tuner.fit()
+            except Exception:
+                if callback.error is not None:
+                    raise callback.error from None
+                raise
             _pass_on(job.desk, display)
         if why := over():
             display.say(f"no further trial is begun: {why}")
@@ -274,6 +281,23 @@ def _search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Displ
         recorder.close()
 
 
+Event = TypeVar("Event", bound=Callable[..., None])
+
+
+def _kept(event: Event) -> Event:
+    """Keep what an event's method raises: Tune makes a long text of it."""
+
+    @wraps(event)
+    def method(self: _Callback, *told: Any, **facts: Any) -> None:
+        try:
+            event(self, *told, **facts)
+        except Exception as error:
+            self.error = error
+            raise
+
+    return cast(Event, method)
+
+
 class _Callback(tune.Callback):
     """Tune's events → the recorder, with the state that is true."""
 
@@ -282,11 +306,14 @@ class _Callback(tune.Callback):
         self._recorder = recorder
         self._searcher = searcher
         self._scheduler = scheduler
+        self._troubles: dict[int, str] = {}
+        self.error: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune writes its callbacks to a file that is never read back."""
         return {}
 
+    @_kept
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A first or another attempt."""
         del iteration, trials, info
@@ -303,9 +330,11 @@ class _Callback(tune.Callback):
                 seed=trial_seed(self._job.study.search.seed, replicate),
                 config=self._job.study.config(config["params"]),
                 proposal=self._searcher.proposal(number),
+                after=self._troubles.pop(number, ""),
             )
         )
 
+    @_kept
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
@@ -313,6 +342,7 @@ class _Callback(tune.Callback):
         del iteration, trials, info
         self._recorder.epoch(trial.config["trial"], result)
 
+    @_kept
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The end, by itself or stopped."""
         del iteration, trials, info
@@ -325,27 +355,50 @@ class _Callback(tune.Callback):
         else:
             self._end(number, "FAILED", "ended before its last epoch without an error")
 
+    @_kept
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The end of a trial whose retries are used up."""
         del iteration, trials, info
         number = trial.config["trial"]
         self._job.desk.drop.remote(f"trial {number}")
-        error = trial.get_error()
+        error = _told(trial)
+        self._refuse_full_disk(number, error)
         path = self._job.folder / "trials" / self._recorder.trials[number].name / "error.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{error}\n", encoding="utf-8")
         self._end(number, "FAILED", last_line(error))
 
+    @_kept
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A failure that is tried again."""
         del iteration, trials, info
-        self._job.desk.drop.remote(f"trial {trial.config['trial']}")
+        number, error = trial.config["trial"], _told(trial)
+        self._job.desk.drop.remote(f"trial {number}")
+        self._refuse_full_disk(number, error)
+        self._troubles[number] = last_line(error)
+        self._recorder.display.say(f"trial {self._recorder.trials[number].name} is tried again: {last_line(error)}")
+
+    def _refuse_full_disk(self, number: int, error: str) -> None:
+        """A disk that takes no more costs no trial: the run ends, the trial stays unfinished and is carried on."""
+        if any(f"[Errno {code}]" in last_line(error) for code in NO_ROOM):
+            raise RunError(
+                f"trial {number} could not write: {last_line(error)}. Make room, or make the folder writable, and "
+                "call `run` again; it goes on from the last finished epoch."
+            )
 
     def _end(self, number: int, state: EndState, reason: str) -> None:
         told = self._recorder.trials[number]
         _pass_on(self._job.desk, self._recorder.display)
         true = self._searcher.tell(number, state, told.metrics.get("score"), told.metrics)
         self._recorder.ended(number, true, reason)
+
+
+def _told(trial: Any) -> str:
+    """What Ray has on record of a trial's failures: on the driver's own disk, or where that is full in the study."""
+    try:
+        return Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+    except (OSError, TypeError):
+        return str(trial.get_error() or "no error on record")
 
 
 @ray.remote

@@ -5,6 +5,7 @@ The driver has one Recorder. It knows no Ray: `launch` calls it from Tune's call
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ class Start:
     seed: int
     config: Mapping[str, Any]
     proposal: Mapping[str, Any]
+    after: str = ""  # the trouble with which the attempt before it failed
 
 
 class Mirror(Protocol):
@@ -77,12 +79,13 @@ class Recorder:
             config=start.config,
             proposal=start.proposal,
             name=start.name,
+            **({"after": start.after} if start.after else {}),
         )
         known = self.trials.get(start.number)
         if known is None:
             self.trials[start.number] = fold([event])[0]
         else:
-            self.trials[start.number] = restarted(known, start.attempt)
+            self.trials[start.number] = restarted(known, start.attempt, start.after)
         self._board(start.number)
         for mirror in self._mirrors:
             mirror.started(self.trials[start.number])
@@ -146,7 +149,8 @@ class Recorder:
     def close(self) -> None:
         """Close ledger and boards; trials that still run stay RUNNING in the ledger."""
         for board in self._boards.values():
-            board.close()
+            with contextlib.suppress(OSError):  # a disk that is full has been spoken of by now
+                board.close()
         self._boards.clear()
         self._ledger.close()
 

@@ -124,7 +124,11 @@ def sections(told: Facts, compared: Comparison | None = None) -> list[Section]:
         Section(
             "Failures",
             sentences.failures(told),
-            [Exhibit("Causes", tables.failures(told))] if told.failures else [],
+            [
+                Exhibit(title, tables.failures(which))
+                for title, which in (("Causes", told.failures), ("Tried again", told.retries))
+                if which
+            ],
         ),
         Section(
             "Every trial", [], [Exhibit("Every trial of the search", tables.every_trial(told))] if told.rows else []

@@ -107,7 +107,11 @@ def pruning(facts: Facts) -> list[str]:
 def failures(facts: Facts) -> list[str]:
     """How many trials failed."""
     failed = sum(len(failure.trials) for failure in facts.failures)
-    return [f"{failed} of {len(facts.rows)} trials failed."] if failed else ["No trial failed."]
+    lines = [f"{failed} of {len(facts.rows)} trials failed."] if failed else ["No trial failed."]
+    again = sum(len(failure.trials) for failure in facts.retries)
+    if again:
+        lines.append(f"{again} {'attempt' if again == 1 else 'attempts'} failed and went on from the last epoch.")
+    return lines
 
 
 def _states(facts: Facts) -> str:

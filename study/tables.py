@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rfcx_model.hyperparameters import knobs as all_knobs
-from study.facts import Facts, Row, running_best, shown
+from study.facts import Facts, Failure, Row, running_best, shown
 from study.knob import Knob
 
 ROW_CAP = 500
@@ -115,9 +115,9 @@ def importances(facts: Facts) -> Table:
     return Table(("knob", "share", "among trials"), rows)
 
 
-def failures(facts: Facts) -> Table:
+def failures(told: Sequence[Failure]) -> Table:
     """Causes of failure and the trials that met them."""
-    rows = [(failure.reason, str(len(failure.trials)), _numbers(failure.trials)) for failure in facts.failures]
+    rows = [(failure.reason, str(len(failure.trials)), _numbers(failure.trials)) for failure in told]
     return Table(("cause", "trials", "which"), _capped(rows), 3, _cap_note(rows))
 
 

@@ -46,7 +46,10 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial as the ledger tells it. A trial without an ended event is RUNNING."""
+    """One trial as the ledger tells it. A trial without an ended event is RUNNING.
+
+    `troubles` are the causes of attempts that failed and were tried again.
+    """
 
     number: int
     origin: Origin
@@ -63,6 +66,7 @@ class Trial:
     scores: str | None = None
     ended: float | None = None
     name: str = ""
+    troubles: tuple[str, ...] = ()
 
     @property
     def step(self) -> int:
@@ -102,13 +106,21 @@ class Ledger:
         """
         self.allowed()
         line = {"v": VERSION, "event": event, "trial": trial, "time": time.time(), **_finite(facts)}
-        if self._file is None:
-            heal(self.path)
-            self._file = self.path.open("a", encoding="utf-8")
-        self._file.write(json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._write((json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n").encode())
         return line
+
+    def _write(self, line: bytes) -> None:
+        """All of it; half a line that a full disk leaves is cut away before the next one."""
+        try:
+            if self._file is None:
+                heal(self.path)
+                self._file = self.path.open("ab", buffering=0)
+            while line:
+                line = line[self._file.write(line) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self.close()
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def close(self) -> None:
         """Close the file; a later `append` opens it again."""
@@ -189,7 +201,7 @@ def fold(events: Iterable[Mapping[str, Any]]) -> list[Trial]:
 
 def _started(known: Trial | None, event: Mapping[str, Any]) -> Trial:
     if known is not None:
-        return restarted(known, event["attempt"])
+        return restarted(known, event["attempt"], event.get("after", ""))
     return Trial(
         number=event["trial"],
         origin=event["origin"],
@@ -203,9 +215,12 @@ def _started(known: Trial | None, event: Mapping[str, Any]) -> Trial:
     )
 
 
-def restarted(trial: Trial, attempt: int) -> Trial:
-    """The trial as another attempt begins: its epochs stay, its end is forgotten."""
-    return replace(trial, attempt=attempt, state="RUNNING", score=None, reason="", scores=None, ended=None)
+def restarted(trial: Trial, attempt: int, after: str = "") -> Trial:
+    """The trial as another attempt begins: its epochs stay, its end is forgotten; `after` is the last one's trouble."""
+    troubles = (*trial.troubles, after) if after else trial.troubles
+    return replace(
+        trial, attempt=attempt, state="RUNNING", score=None, reason="", scores=None, ended=None, troubles=troubles
+    )
 
 
 def _with_epoch(trial: Trial, event: Mapping[str, Any]) -> Trial:
