@@ -93,9 +93,15 @@ def check(
 
     Example: rfcx-study check rfcx-species-audio-detection
     """
-    from rfcx_model.recordings import faults, load, warnings_of
+    from rfcx_model.errors import InputError
+    from rfcx_model.recordings import assign_folds, faults, load, warnings_of
 
     found = faults(data)
+    if not found:
+        try:
+            assign_folds(load(data), folds, seed=0)
+        except InputError as error:
+            found = [str(error)]
     notes = [] if found else warnings_of(load(data), folds)
     if as_json:
         typer.echo(json.dumps({"sound": not found, "faults": found, "warnings": notes}, indent=1))

@@ -131,7 +131,10 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     try:
         table = pd.read_csv(path, dtype={"recording_id": str}).set_index("recording_id")
-    except (OSError, ValueError, KeyError) as error:
+    except OSError as error:
+        reason = (error.strerror or "cannot be read").lower()
+        raise InputError(f"{path}: {reason}. Give the path of a CSV table with a recording_id column.") from None
+    except (ValueError, KeyError) as error:
         raise InputError(f"{path}: a table with a recording_id column is needed, but {error}.") from None
     twice = table.index[table.index.duplicated()]
     if len(twice):

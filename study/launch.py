@@ -23,7 +23,7 @@ from rfcx_model import compute, network
 from rfcx_model.errors import InputError, RunError, first_line, last_line
 from rfcx_model.hyperparameters import Network, Windows
 from rfcx_model.recordings import load
-from study import recipe
+from study import other_questions, recipe
 from study.budget import spent
 from study.display import Display
 from study.driver_lease import driver_lease
@@ -133,6 +133,8 @@ def run(study: Study, order: Order, display: Display) -> Path:
     """
     recordings = load(order.data)
     folder = order.out / f"{study.name}-{study.signature(recordings.fingerprint)[:8]}"
+    if told := other_questions.difference(study, recordings.fingerprint, folder):
+        display.say(told)
     if order.address is None:
         refuse_missing_gpu(study)
     with session(order.address):
