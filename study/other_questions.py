@@ -57,7 +57,7 @@ def _shown(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, Mapping):
-        return " ".join(f"{key} {member}" for key, member in value.items() if member not in (None, False, {}))
+        return " ".join(f"{key} {member}" for key, member in value.items())
     return (
         f"{len(value)} of them" if isinstance(value, list) and value and isinstance(value[0], Mapping) else str(value)
     )

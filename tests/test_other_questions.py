@@ -40,7 +40,7 @@ def asked(folder: Path, study: Study, fingerprint: str = "f") -> Path:
     [
         ("folds = 3", "folds = 5", "in search.folds (5, was 3)"),
         ('"test_resnet"', '"resnet18"', "in network.backbone (resnet18, was test_resnet)"),
-        ("high = 4.0", "high = 2.0", "in stage3.focal_gamma (high 2.0, was high 4.0)"),
+        ("high = 4.0", "high = 2.0", "in stage3.focal_gamma (low 0.0 high 2.0, was low 0.0 high 4.0)"),
         ('["none", "input"]', '["none", "input", "stage4"]', "in stage3.mixup_site (choices ["),
         ("[search]", '[[try]]\n"stage3.focal_gamma" = 1.0\n[search]', "in try (1 of them, was [])"),
     ],
