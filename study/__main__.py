@@ -146,15 +146,17 @@ def plan(
     data: Data,
     trials: Annotated[int | None, typer.Option(help="Instead of the space's own budget.", min=1)] = None,
     settings: Settings = None,
+    cache: Cache = None,
     as_json: Json = False,
 ) -> None:
     """What a study would cost, before it is run.
 
     Example: rfcx-study plan search_spaces/mixup.toml --data DATA
     """
+    from study.machine import cache_folder
     from study.plan import plan as forecast
 
-    told = forecast(_space(space, settings), data, trials)
+    told = forecast(_space(space, settings), data, cache_folder(cache), trials)
     typer.echo(json.dumps(told.as_dict(), indent=1) if as_json else str(told))
 
 

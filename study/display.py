@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -26,11 +27,14 @@ class Display:
     _total: int = 0
     _status: str = ""
     _last_line: float = 0.0
+    _begun: float = 0.0
+    _first: int | None = None  # what was done already when the phase began
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Display]:
         """A bar for one piece of work; `total` counts what `at` counts."""
         self._phase, self._done, self._total, self._status, self._last_line = name, 0, total, "", time.monotonic()
+        self._begun, self._first = self._last_line, None
         if self.console.is_terminal:
             self._progress = Progress(
                 TextColumn("{task.description:<20}"),
@@ -55,6 +59,7 @@ class Display:
 
     def at(self, done: int, total: int | None = None) -> None:
         """So much is done; `total` where it has become known."""
+        self._first = done if self._first is None else self._first
         self._done, self._total = done, self._total if total is None else total
         self._show()
 
@@ -68,6 +73,14 @@ class Display:
         console = self._progress.console if self._progress is not None else self.console
         console.print(text, markup=False, soft_wrap=True)
 
+    def _left(self) -> str:
+        """As long again for what is left as what was done since the phase began; what stood there before is no part."""
+        done = self._done - (self._first or 0)
+        if done <= 0 or self._done >= self._total:
+            return ""
+        seconds = (time.monotonic() - self._begun) / done * (self._total - self._done)
+        return f"  about {timedelta(seconds=round(seconds))} left"
+
     def _show(self) -> None:
         if self._progress is not None and self._bar is not None:
             self._progress.update(self._bar, completed=self._done, total=self._total, status=self._status)
@@ -76,5 +89,6 @@ class Display:
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
+        left = self._left()
         status = f"  {self._status}" if self._status else ""
-        self.console.print(f"{self._phase}: {self._done}/{self._total}{status}", markup=False, soft_wrap=True)
+        self.console.print(f"{self._phase}: {self._done}/{self._total}{left}{status}", markup=False, soft_wrap=True)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import shutil
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial, wraps
@@ -29,6 +27,7 @@ from study.display import Display
 from study.driver_lease import driver_lease
 from study.machine import Share, cores, share_of
 from study.optuna_journal import OptunaJournal
+from study.ray_folder import ray_folder
 from study.recorder import Recorder, Start
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
@@ -42,7 +41,6 @@ from study.trials import EndState, Ledger, read_trials
 from study.work import done_work, planned_work, shared_stages
 
 LOCAL_STORE_BYTES = 200 * 1024**2  # Ray carries boxes and configs; spectrograms are memory-mapped files
-SHORT_PATH = 25  # Ray's sockets stand 77 characters below its folder, and a socket's path may have 107
 KNOCK_S = 10.0
 AGAIN_S = 2.0
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -71,24 +69,22 @@ def session(address: str | None) -> Iterator[None]:
         finally:
             ray.shutdown()
         return
-    short = len(tempfile.gettempdir()) <= SHORT_PATH or not Path("/tmp").is_dir()
-    folder = tempfile.mkdtemp(prefix="rfcx-", dir=None if short else "/tmp")
-    try:
-        ray.init(
-            address="local",
-            num_cpus=cores(),
-            include_dashboard=False,
-            object_store_memory=LOCAL_STORE_BYTES,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=folder,
-        )
-        with _heard_interrupts():
-            yield
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+    with ray_folder() as folder:
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cores(),
+                include_dashboard=False,
+                object_store_memory=LOCAL_STORE_BYTES,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=str(folder),
+            )
+            with _heard_interrupts():
+                yield
+        finally:
+            ray.shutdown()
 
 
 @contextlib.contextmanager

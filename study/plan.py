@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import platform
 import time
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +26,10 @@ from study.machine import cores
 from study.recipe import Cost
 from study.setting import Setting
 from study.space import Study
+from study.whole_file import write_whole
 from study.work import planned_work
 
+CALIBRATION = "calibration.json"
 TIMED_STEPS = 3
 GPU_TRIALS = 2  # trials that share a GPU unless the space says otherwise
 
@@ -50,13 +56,13 @@ class Forecast:
                 f"{self.trials} trials on {self.folds} folds, {self.slots} at a time ({self.device})",
                 str(self.cost),
                 f"about {self.hours:.2f} hours if no trial is pruned, {self.gpu_hours:.2f} GPU-hours "
-                "(a few training steps timed just now; pruning saves more)",
+                "(from a few training steps timed on this machine; pruning saves more)",
             ]
         )
 
 
-def plan(study: Study, data: Path, trials: int | None) -> Forecast:
-    """Forecast a study.
+def plan(study: Study, data: Path, cache: Path, trials: int | None) -> Forecast:
+    """Forecast a study. What a training step takes on this machine is kept in the cache folder.
 
     Raises:
         InputError: the data are unsound.
@@ -67,7 +73,8 @@ def plan(study: Study, data: Path, trials: int | None) -> Forecast:
     cost = planned_work(study, setting, trials)
     place = compute.best()
     slots = study.resources.concurrent or (GPU_TRIALS if place.device.type == "cuda" else cores())
-    seconds = _seconds(hyperparameters, recordings, study, cost, place) / slots
+    steps = _calibration(hyperparameters, len(recordings.species), place, cache)
+    seconds = _seconds(hyperparameters, recordings, study, cost, steps) / slots
     gpus = 1.0 if place.device.type == "cuda" else 0.0
     return Forecast(
         trials=trials or study.budget.trials,
@@ -81,11 +88,11 @@ def plan(study: Study, data: Path, trials: int | None) -> Forecast:
 
 
 def _seconds(
-    hyperparameters: Hyperparameters, recordings: Recordings, study: Study, cost: Cost, place: compute.Compute
+    hyperparameters: Hyperparameters, recordings: Recordings, study: Study, cost: Cost, steps: tuple[float, float]
 ) -> float:
     """Seconds of one slot for the whole study: training windows, and out-of-fold windows after every own epoch."""
     h, folds = hyperparameters, study.search.folds
-    train_s, score_s = _timed(h, len(recordings.species), place)
+    train_s, score_s = steps
     rates = recordings.train["duration_s"].to_numpy() * h.frontend.sample_rate_hz
     frames = [count_frames(int(samples), h.frontend) for samples in rates]
     step = h.windows.window_frames - h.windows.overlap_frames
@@ -98,6 +105,29 @@ def _seconds(
     crops = calls * (folds - 1) / folds + h.stage1.fp_recordings
     crops_s, windows_s = crops * train_s, windows * train_s
     return float(cost.crops * crops_s + (cost.total - cost.crops) * windows_s + cost.measured * scored * score_s)
+
+
+def _calibration(h: Hyperparameters, n_species: int, place: compute.Compute, cache: Path) -> tuple[float, float]:
+    """Seconds a window, trained on and scored: as timed before on this machine, else timed now and kept."""
+    read = [asdict(h.network), h.windows.window_frames, h.frontend.n_mels, n_species, str(place), platform.node()]
+    key = json.dumps([*read, torch.__version__, version("timm")], sort_keys=True)
+    path = cache / CALIBRATION
+    try:
+        train_s, score_s = map(float, _calibrations(path)[key])
+    except (ValueError, KeyError, TypeError):
+        train_s, score_s = _timed(h, n_species, place)
+        with contextlib.suppress(OSError):  # a cache that cannot be written is no reason not to tell
+            cache.mkdir(parents=True, exist_ok=True)
+            write_whole(path, json.dumps({**_calibrations(path), key: [train_s, score_s]}, indent=1) + "\n")
+    return train_s, score_s
+
+
+def _calibrations(path: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def _timed(hyperparameters: Hyperparameters, n_species: int, place: compute.Compute) -> tuple[float, float]:
