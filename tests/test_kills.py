@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from driven import TRIALS, Driven, space
+from place import LITTLE, PATIENCE_S, Place, a_place
 
 from study.trials import read_events, read_trials
 
@@ -65,3 +68,93 @@ def test_a_driver_killed_ten_times_ends_with_the_study_of_one_never_killed(tmp_p
     assert [(trial.state, trial.score, trial.step) for trial in second] == [
         (trial.state, trial.score, trial.step) for trial in first
     ]
+
+
+WRITTEN = '''
+"""Found by every process of the run: each epoch that reaches the store is noted, with the stage it belongs to."""
+import importlib.util, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name != "study.store":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        execute = spec.loader.exec_module
+        def exec_module(module):
+            execute(module)
+            save = module.Store.save
+            def noted(self, name, state, *rest, **facts):
+                save(self, name, state, *rest, **facts)
+                with open({log!r}, "a") as file:
+                    file.write(f"{{name}} {{state.facts['epoch']}}\\\\n")
+            module.Store.save = noted
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Finder())
+'''
+REAL_TRIALS, REAL_EPOCHS = 5, 10
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    (tmp_path / "killed").mkdir()
+    with a_place(tmp_path / "killed") as made:
+        text = LITTLE.replace("EPOCHS", str(REAL_EPOCHS)).replace("trials = 3", f"trials = {REAL_TRIALS}")
+        (made.folder / "little.toml").write_text(text.replace('"random"', '"tpe"'))
+        yield made
+
+
+@pytest.mark.slow
+def test_a_real_study_killed_ten_times_trains_no_epoch_twice_and_proposes_the_same(place: Place) -> None:
+    one = ("--set", "resources.concurrent=1")
+    code, _, err = place.run(*one, "--out", "unbroken")
+    assert code == 0, err
+    (unbroken,) = (place.folder / "unbroken").glob("little-*/trials.jsonl")
+
+    log = place.folder / "written.log"
+    (place.folder / "first").mkdir()
+    (place.folder / "first" / "sitecustomize.py").write_text(WRITTEN.format(log=str(log)))
+    moments, kills = random.Random(7), 0
+    while True:
+        before = place.ledger.read_bytes() if list((place.folder / "studies").glob("little-*/trials.jsonl")) else b""
+        process = place.start(*one)
+        if kills < KILLS:
+            kills += kill_soon(place, process, len(before), moments)
+        else:
+            _, err = process.communicate(timeout=PATIENCE_S)
+            assert process.returncode == 0, err
+        now = place.ledger.read_bytes()
+        assert now.startswith(before[: before.rfind(b"\n") + 1])
+        if process.returncode == 0:
+            break
+    assert kills >= KILLS // 2, "the study was over before it had been killed"
+
+    events = read_events(place.ledger)
+    epochs = [(event["trial"], event["step"]) for event in events if event["event"] == "epoch"]
+    assert sorted(epochs) == [(n, step) for n in range(REAL_TRIALS) for step in range(1, REAL_EPOCHS + 1)]
+    assert sorted(e["trial"] for e in events if e["event"] == "ended") == list(range(REAL_TRIALS))
+    first, second = read_trials(unbroken), place.trials()
+    assert [trial.config for trial in second] == [trial.config for trial in first]
+    assert [trial.score for trial in second] == [trial.score for trial in first]
+    written = log.read_text().splitlines()
+    assert len(set(written)) == len(written)
+
+
+def kill_soon(place: Place, process: subprocess.Popen[str], known: int, moments: random.Random) -> bool:
+    """Kill the driver a little after it has written something new; False where it ended before."""
+    until = time.monotonic() + PATIENCE_S
+    try:
+        while process.poll() is None and time.monotonic() < until:
+            found = list((place.folder / "studies").glob("little-*/trials.jsonl"))
+            if found and found[0].stat().st_size > known:
+                time.sleep(moments.uniform(0.0, 1.5))
+                break
+            time.sleep(0.02)
+        if process.poll() is not None:
+            return False
+        process.kill()
+        return True
+    finally:
+        process.communicate()
