@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,6 +71,9 @@ class OptunaJournal:
         frozen = frozen_trial(self._study, trial)
         frozen.set_user_attr("trial", trial.number)
         frozen.set_user_attr("name", trial.name)
+        frozen.datetime_start = datetime.fromtimestamp(trial.started)
+        if trial.ended is not None and frozen.state.is_finished():
+            frozen.datetime_complete = datetime.fromtimestamp(trial.ended)
         study_id = self._storage.get_study_id_from_name(self._study.name)
         self._ids[trial.number] = self._storage.create_new_trial(study_id, frozen)
 

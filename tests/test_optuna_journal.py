@@ -56,6 +56,9 @@ def test_journal_searcher_and_ledger_agree_trial_by_trial(tmp_path: Path, sample
     assert as_optuna_has_them(again) == ledger
     assert [trial.user_attrs for trial in again] == [trial.user_attrs for trial in live]
     assert [trial.user_attrs["trial"] for trial in again] == list(range(30))
+    assert [trial.datetime_start.timestamp() for trial in again if trial.datetime_start] == pytest.approx(
+        [trial.started for trial in read_trials(folder / "trials.jsonl")], abs=1e-3
+    )
 
 
 def test_who_looks_on_sees_every_epoch_of_a_running_trial(tmp_path: Path) -> None:
