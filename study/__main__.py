@@ -176,21 +176,27 @@ def run(
 
     Example: rfcx-study run search_spaces/mixup.toml --data DATA --trials 12
     """
-    study = _space(space, settings)
     from study import ray_environment
+    from study.address import refuse_unreachable
+    from study.machine import cache_folder, refuse_missing_gpu, shared_path
 
+    out_folder, store_folder = shared_path(out), shared_path(store) if store else None
+    if address is not None:  # before what takes long to import
+        refuse_unreachable(address)
+    study = _space(space, settings)
+    if address is None:
+        refuse_missing_gpu(space, study.resources)
     ray_environment.settle(address)
     from study.display import Display
     from study.launch import run as launch
-    from study.machine import cache_folder, shared_path
     from study.report import write
     from study.study_folder import Order
 
     order = Order(
         data=data.absolute(),
-        out=shared_path(out),
+        out=out_folder,
         cache=cache_folder(cache),
-        store=shared_path(store) if store else None,
+        store=store_folder,
         address=address,
         trials=trials,
         hours=hours,

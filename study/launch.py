@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import platform
 import signal
-import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial, wraps
@@ -18,10 +19,11 @@ import torch
 from ray import tune
 
 from rfcx_model import compute, network
-from rfcx_model.errors import InputError, RunError, first_line, last_line
+from rfcx_model.errors import InputError, RunError, last_line
 from rfcx_model.hyperparameters import Network, Windows
 from rfcx_model.recordings import load
-from study import other_questions, recipe
+from study import nodes, other_questions, recipe
+from study.address import refusal
 from study.budget import spent
 from study.display import Display
 from study.driver_lease import driver_lease
@@ -31,7 +33,7 @@ from study.ray_folder import ray_folder
 from study.recorder import Recorder, Start
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
-from study.setting import Setting, refuse_missing_gpu, spectrograms, trial_seed
+from study.setting import Setting, spectrograms, trial_seed
 from study.space import Study
 from study.space_settings import Resources
 from study.store import open_store
@@ -41,10 +43,9 @@ from study.trials import EndState, Ledger, read_trials
 from study.work import done_work, planned_work, shared_stages
 
 LOCAL_STORE_BYTES = 200 * 1024**2  # Ray carries boxes and configs; spectrograms are memory-mapped files
-KNOCK_S = 10.0
 AGAIN_S = 2.0
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-RETRIES = 1  # of a trial that failed; it goes on from its last epoch
+RETRIES = 1  # of a trial that failed at an epoch; it goes on from the one before
 
 
 @contextlib.contextmanager
@@ -52,19 +53,15 @@ def session(address: str | None) -> Iterator[None]:
     """Ray, up. A local cluster listens on loopback only and leaves no process and no folder behind.
 
     Raises:
-        InputError: there is no cluster at the address.
+        InputError: there is no cluster at the address, or it cannot be joined.
     """
     if address is not None:
         try:
-            _knock(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (OSError, ValueError, ray.exceptions.RayError) as error:
-            raise InputError(
-                f"--address {address}: no Ray cluster answers ({first_line(error)}). "
-                "Start one with `ray start --head`, or leave --address out to use this machine alone."
-            ) from error
+        except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+            raise refusal(address, error) from error
         try:
-            with _heard_interrupts():
+            with _heard_interrupts(), contextlib.redirect_stdout(sys.stderr):  # Ray tells of lost nodes on stdout
                 yield
         finally:
             ray.shutdown()
@@ -107,17 +104,9 @@ def _heard_interrupts() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _knock(address: str) -> None:
-    """Raise OSError where nobody listens: Ray itself would ask again for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
-
-
 def share(asked: Resources) -> Share:
     """What each trial gets of the cluster that Ray is connected to; see `machine.share_of`."""
-    has: dict[str, Any] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return share_of(float(has.get("CPU", 0)), float(has.get("GPU", 0)), asked)
+    return share_of(nodes.room(), asked)
 
 
 def run(study: Study, order: Order, display: Display) -> Path:
@@ -131,8 +120,6 @@ def run(study: Study, order: Order, display: Display) -> Path:
     folder = order.out / f"{study.name}-{study.signature(recordings.fingerprint)[:8]}"
     if told := other_questions.difference(study, recordings.fingerprint, folder):
         display.say(told)
-    if order.address is None:
-        refuse_missing_gpu(study)
     with session(order.address):
         slots = share(study.resources)
         torch.set_num_threads(slots.threads)
@@ -145,9 +132,11 @@ def run(study: Study, order: Order, display: Display) -> Path:
         )
         for replicate in range(study.search.replicates):
             setting.folds(trial_seed(study.search.seed, replicate))  # refuses what cannot be split
+        if order.address is not None:
+            nodes.refuse_unlike(_folders(order), display.say)
         baseline = study.hyperparameters(study.baseline)
-        tested = _check_networks.options(num_cpus=slots.cpus).remote(
-            networks(study), baseline.windows, baseline.frontend.n_mels, len(recordings.species)
+        tested = _check_networks.options(num_cpus=slots.cpus, num_gpus=slots.gpus).remote(
+            networks(study), baseline.windows, baseline.frontend.n_mels, len(recordings.species), slots
         )
         spectrograms(recordings, baseline.frontend, order.cache, display)
         _answer(tested, study, display)
@@ -156,11 +145,20 @@ def run(study: Study, order: Order, display: Display) -> Path:
     return folder
 
 
+def _folders(order: Order) -> list[nodes.Folder]:
+    """What all nodes must see."""
+    written = {"--out": order.out, "--store": order.store, "--cache": order.cache}
+    return [
+        nodes.Folder("--data", order.data, written=False),
+        *(nodes.Folder(option, path) for option, path in written.items() if path is not None),
+    ]
+
+
 def _run(study: Study, setting: Setting, ledger: Ledger, order: Order, slots: Share, display: Display) -> None:
     """All that changes the study's folder."""
     folder = ledger.path.parent
     write_study(study, setting, folder, order)
-    job = Job(study, setting, folder, Desk.remote())  # type: ignore[attr-defined]
+    job = Job(study, setting, folder, _open_desk())
     cost = planned_work(study, setting, order.trials)
     display.say(f"{folder}: {cost}")
     orders = [
@@ -182,7 +180,12 @@ def train_stages(setting: Setting, orders: Sequence[StageOrder], display: Displa
     with session(None):
         slots = share(Resources(cpus=float(setting.threads)))
         torch.set_num_threads(setting.threads)
-        train_shared(setting, Desk.remote(), orders, slots, display)  # type: ignore[attr-defined]
+        train_shared(setting, _open_desk(), orders, slots, display)
+
+
+def _open_desk() -> Any:
+    """The desk, on the driver's own node: it must not be lost with another."""
+    return Desk.options(scheduling_strategy=nodes.on_node(nodes.here())).remote()  # type: ignore[attr-defined]
 
 
 def train_shared(setting: Setting, desk: Any, orders: Sequence[StageOrder], slots: Share, display: Display) -> None:
@@ -206,10 +209,11 @@ def train_shared(setting: Setting, desk: Any, orders: Sequence[StageOrder], slot
         tasks[name] = task.remote(order, setting, desk, *earlier)
     if not tasks:
         return
-    before = ray.get(desk.trained.remote())
+    before, patience = ray.get(desk.trained.remote()), nodes.Patience(slots, display.say)
     with display.phase("shared stages", total):
         left = list(tasks.values())
         while left:
+            patience.look()
             ready, left = ray.wait(left, num_returns=len(left), timeout=0.5)
             display.at(ray.get(desk.trained.remote()) - before)
             _pass_on(desk, display)
@@ -239,7 +243,8 @@ def _search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Displ
             recorder.ended(number, "PRUNED", reason)
         over = partial(spent, study.budget, study.objective.noise, recorder.trials.values())
         searcher = StudySearcher(study, list(recorder.trials.values()), limit, lambda: bool(over()))
-        callback = _Callback(job, recorder, searcher, scheduler)
+        patience = nodes.Patience(slots, display.say)
+        callback = _Callback(job, recorder, searcher, scheduler, patience)
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(trial, job=job), {"cpu": slots.cpus, "gpu": slots.gpus}),
             tune_config=tune.TuneConfig(
@@ -299,17 +304,31 @@ def _kept(event: Event) -> Event:
 class _Callback(tune.Callback):
     """Tune's events → the recorder, with the state that is true."""
 
-    def __init__(self, job: Job, recorder: Recorder, searcher: StudySearcher, scheduler: StudyScheduler) -> None:
+    def __init__(
+        self,
+        job: Job,
+        recorder: Recorder,
+        searcher: StudySearcher,
+        scheduler: StudyScheduler,
+        patience: nodes.Patience,
+    ) -> None:
         self._job = job
         self._recorder = recorder
         self._searcher = searcher
         self._scheduler = scheduler
+        self._patience = patience
         self._troubles: dict[int, str] = {}
         self.error: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune writes its callbacks to a file that is never read back."""
         return {}
+
+    @_kept
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Trials that no node has room for would wait without a word."""
+        del iteration, trials, info
+        self._patience.look()
 
     @_kept
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -336,9 +355,13 @@ class _Callback(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """An epoch."""
+        """An epoch. Once there is a new one, failures are counted anew: a cluster may lose a node every night."""
         del iteration, trials, info
-        self._recorder.epoch(trial.config["trial"], result)
+        number = trial.config["trial"]
+        before = self._recorder.trials[number].step
+        self._recorder.epoch(number, result)
+        if self._recorder.trials[number].step > before:
+            trial.run_metadata.num_failures = 0
 
     @_kept
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -400,8 +423,13 @@ def _told(trial: Any) -> str:
 
 
 @ray.remote
-def _check_networks(networks: Sequence[Network], windows: Windows, n_mels: int, n_species: int) -> None:
+def _check_networks(networks: Sequence[Network], windows: Windows, n_mels: int, n_species: int, slots: Share) -> None:
     """Find out, before anything is trained, whether every network can be built, has its sites and hears windows."""
+    if slots.gpus and not torch.cuda.is_available():
+        raise InputError(
+            f"[resources] gpus = {slots.gpus:g}: Ray counts a GPU on {platform.node()}, but torch {torch.__version__} "
+            "cannot use it. Install torch for this GPU, or give gpus = 0."
+        )
     for one in networks:
         network.check(one, windows, n_mels, n_species)
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rfcx_model.errors import InputError
 from study.space_settings import Resources
+
+GPU_DEVICES: Final = ("nvidia*", "nvgpu*", "nvhost*", "kfd", "dxg")  # CUDA, Jetson, ROCm, Windows' own Linux
+ROUNDING: Final = 1e-6  # 1 / 0.1 parts are ten
 
 
 def cores() -> int:
@@ -31,23 +35,66 @@ class Share:
         """Threads that a trial computes with."""
         return max(1, int(self.cpus))
 
+    def fitting(self, cpus: float, gpus: float) -> int:
+        """How many trials a node of so many CPUs and GPUs runs at once."""
+        by_cpus = int(cpus / self.cpus + ROUNDING)
+        return min(by_cpus, int(gpus / self.gpus + ROUNDING)) if self.gpus else by_cpus
 
-def share_of(all_cpus: float, all_gpus: float, asked: Resources) -> Share:
-    """What a trial gets: as asked for, else a core of a machine without GPU, or half of a GPU.
+
+def share_of(nodes: Sequence[tuple[float, float]], asked: Resources) -> Share:
+    """What a trial gets of nodes with so many CPUs and GPUs each: as asked, else a core, or half of a GPU.
 
     Raises:
-        InputError: more is asked for than there is.
+        InputError: more is asked for than any node has, or what Ray does not give.
     """
-    gpus = (0.5 if all_gpus else 0.0) if asked.gpus is None else asked.gpus
-    if gpus > all_gpus:
-        there = f"only {all_gpus:g} are there" if all_gpus else "no GPU is there"
-        raise InputError(f"[resources] gpus = {gpus:g}: {there}. Leave gpus out to use what the machine has.")
-    slots = max(1, int(all_gpus / gpus)) if gpus else max(1, int(all_cpus))
-    cpus = max(1.0, float(int(all_cpus / slots))) if asked.cpus is None else asked.cpus
-    if cpus > all_cpus:
-        raise InputError(f"[resources] cpus = {cpus:g}: only {all_cpus:g} are there. Ask for fewer, or leave it out.")
-    fitting = max(1, min(int(all_cpus / cpus), int(all_gpus / gpus) if gpus else int(all_cpus / cpus)))
-    return Share(cpus, gpus, min(asked.concurrent or fitting, fitting))
+    most_cpus, most_gpus = (max((node[kind] for node in nodes), default=0.0) for kind in (0, 1))
+    gpus = (0.5 if most_gpus else 0.0) if asked.gpus is None else asked.gpus
+    there = "only {0:g} are there" if len(nodes) == 1 else "the largest node has {0:g}"
+    if gpus > most_gpus:
+        found = there.format(most_gpus) if most_gpus else "no GPU is there"
+        raise InputError(f"[resources] gpus = {gpus:g}: {found}. Leave gpus out to use what the machine has.")
+    if gpus > 1 and gpus % 1:
+        raise InputError(f"[resources] gpus = {gpus:g}: a part of one GPU (0.5, 0.25, ...) or whole ones can be asked.")
+    able = [
+        (cpus, int(all_gpus / gpus + ROUNDING) if gpus else int(cpus)) for cpus, all_gpus in nodes if all_gpus >= gpus
+    ]
+    spare = min((int(cpus / slots) for cpus, slots in able if cpus >= 1 and slots), default=1)
+    cpus = max(1.0, float(spare)) if asked.cpus is None else asked.cpus
+    if cpus > most_cpus:
+        found = there.format(most_cpus)
+        raise InputError(f"[resources] cpus = {cpus:g}: {found}. Ask for fewer, or leave it out.")
+    share = Share(cpus, gpus, 1)
+    fitting = sum(share.fitting(*node) for node in nodes)
+    if not fitting:
+        raise InputError(
+            f"[resources] cpus = {cpus:g}, gpus = {gpus:g}: no node has both. Ask for fewer, or leave them out."
+        )
+    return replace(share, concurrent=min(asked.concurrent or fitting, fitting))
+
+
+def refuse_missing_gpu(space: Path, asked: Resources) -> None:
+    """Find out in a moment that GPUs were asked for where this machine has none.
+
+    Raises:
+        InputError: with the space's name.
+    """
+    if asked.gpus and not (_has_gpu_device() and _torch_finds_a_gpu()):
+        raise InputError(
+            f"{space}: [resources] gpus = {asked.gpus:g}, but this machine has no GPU that torch can use. "
+            "Leave gpus out to use what the machine has, or give --address of a cluster that has one."
+        )
+
+
+def _has_gpu_device() -> bool:
+    """Whether a driver's device file stands there; true where there are no such files."""
+    devices = Path("/dev")
+    return sys.platform != "linux" or any(device for pattern in GPU_DEVICES for device in devices.glob(pattern))
+
+
+def _torch_finds_a_gpu() -> bool:
+    import torch  # takes seconds
+
+    return torch.cuda.is_available()
 
 
 def cache_folder(asked: Path | None) -> Path:

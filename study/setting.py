@@ -14,7 +14,6 @@ import torch
 
 from rfcx_model import compute, corpus
 from rfcx_model.batches import derive
-from rfcx_model.errors import InputError
 from rfcx_model.folds import assign_folds
 from rfcx_model.hyperparameters import Frontend, Hyperparameters, Windows
 from rfcx_model.labels import Indices
@@ -23,7 +22,6 @@ from rfcx_model.spectrogram_cache import Spectrograms, prepare
 from study.display import Display
 from study.machine import cores
 from study.recipe import Partition
-from study.space import Study
 from study.stages import Lease, Workshop
 from study.store import open_store
 
@@ -64,19 +62,6 @@ def spectrograms(recordings: Recordings, frontend: Frontend, cache: Path, displa
         made = prepare(recordings, frontend, cache, workers=cores(), progress=display.at)
         display.at(len(recordings.train))
     return made
-
-
-def refuse_missing_gpu(study: Study) -> None:
-    """Find out in a moment that GPUs were asked for where there is none.
-
-    Raises:
-        InputError: with the space's name.
-    """
-    if study.resources.gpus and not torch.cuda.is_available():
-        raise InputError(
-            f"{study.path}: [resources] gpus = {study.resources.gpus:g}, but this machine has no GPU that torch can "
-            "use. Leave gpus out to use what the machine has, or give --address of a cluster that has one."
-        )
 
 
 def trial_seed(study_seed: int, replicate: int) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TOP = {"study", "rfcx_model", "search_spaces", "tests", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"}
-RAY = {"launch", "searcher", "scheduler", "trainable", "tensorboard"}
+RAY = {"launch", "nodes", "searcher", "scheduler", "trainable", "tensorboard"}
 OPTUNA = {"space", "searcher", "report", "optuna_journal"}
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "joblib", "marshal"}
 

@@ -78,18 +78,42 @@ def test_numbers_and_truth_values_come_back(value: Any) -> None:
 
 
 def test_a_trial_takes_a_core_where_there_is_no_gpu_and_half_of_a_gpu_where_there_is() -> None:
-    assert share_of(2, 0, Resources()) == Share(cpus=1, gpus=0, concurrent=2)
-    assert share_of(16, 1, Resources()) == Share(cpus=8, gpus=0.5, concurrent=2)
-    assert share_of(16, 2, Resources(gpus=0.25)) == Share(cpus=2, gpus=0.25, concurrent=8)
+    assert share_of([(2, 0)], Resources()) == Share(cpus=1, gpus=0, concurrent=2)
+    assert share_of([(16, 1)], Resources()) == Share(cpus=8, gpus=0.5, concurrent=2)
+    assert share_of([(16, 2)], Resources(gpus=0.25)) == Share(cpus=2, gpus=0.25, concurrent=8)
 
 
 def test_asked_resources_bound_how_many_trials_run_at_once() -> None:
-    assert share_of(8, 0, Resources(cpus=3)).concurrent == 2
-    assert share_of(8, 0, Resources(concurrent=5)).concurrent == 5
-    assert share_of(2, 0, Resources(concurrent=5)).concurrent == 2
+    assert share_of([(8, 0)], Resources(cpus=3)).concurrent == 2
+    assert share_of([(8, 0)], Resources(concurrent=5)).concurrent == 5
+    assert share_of([(2, 0)], Resources(concurrent=5)).concurrent == 2
+
+
+@pytest.mark.parametrize(("gpus", "at_once"), [(1, 1), (0.5, 2), (1 / 3, 3), (0.25, 4), (0.2, 5), (0.1, 10)])
+def test_the_part_of_a_gpu_says_how_many_trials_share_it(gpus: float, at_once: int) -> None:
+    assert share_of([(64, 1)], Resources(gpus=gpus)).concurrent == at_once
+    assert share_of([(4, 0), (64, 1), (64, 1)], Resources(gpus=gpus)).concurrent == 2 * at_once
+
+
+def test_a_trial_runs_on_one_node_so_parts_of_two_do_not_add_up() -> None:
+    assert share_of([(3, 0), (3, 0)], Resources(cpus=2)) == Share(cpus=2, gpus=0, concurrent=2)
+    assert share_of([(1, 0), (1, 0), (0, 0)], Resources()) == Share(cpus=1, gpus=0, concurrent=2)
+    assert share_of([(4, 0), (8, 2)], Resources()) == Share(cpus=2, gpus=0.5, concurrent=4)
+    assert share_of([(4, 0), (8, 2)], Resources(gpus=0)) == Share(cpus=1, gpus=0, concurrent=12)
+    with pytest.raises(InputError, match=r"cpus = 4: the largest node has 3\."):
+        share_of([(3, 0), (3, 0)], Resources(cpus=4))
+    with pytest.raises(InputError, match=r"gpus = 2: the largest node has 1\."):
+        share_of([(8, 1), (8, 1)], Resources(gpus=2))
+    with pytest.raises(InputError, match=r"cpus = 8, gpus = 1: no node has both\."):
+        share_of([(8, 0), (4, 1)], Resources(cpus=8, gpus=1))
 
 
 @pytest.mark.parametrize("asked", [Resources(gpus=0.5), Resources(cpus=4)])
 def test_more_than_there_is_is_refused(asked: Resources) -> None:
     with pytest.raises(InputError, match="eave"):
-        share_of(2, 0, asked)
+        share_of([(2, 0)], asked)
+
+
+def test_one_and_a_half_gpus_are_refused() -> None:
+    with pytest.raises(InputError, match=r"gpus = 1\.5: a part of one GPU \(0\.5, 0\.25, \.\.\.\) or whole ones"):
+        share_of([(8, 4)], Resources(gpus=1.5))
