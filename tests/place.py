@@ -142,3 +142,32 @@ def a_place(folder: Path) -> Iterator[Place]:
     for number in made.processes():
         os.kill(number, signal.SIGKILL)
     subprocess.run(["rm", "-r", str(made.temporary)], check=True)
+
+
+FOUND = '''
+"""Found by every process of the run: changes a module as soon as it has been read."""
+import importlib.util, os, signal, sys
+
+{change}
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name != {module!r}:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        execute = spec.loader.exec_module
+        def exec_module(module):
+            execute(module)
+            change(module)
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Finder())
+'''
+
+
+def tamper(place: Place, module: str, change: str) -> None:
+    """Have `change(module)`, given as code, run on one module in every process of the place's runs."""
+    (place.folder / "first").mkdir()
+    (place.folder / "first" / "sitecustomize.py").write_text(FOUND.format(module=module, change=change))

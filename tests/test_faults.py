@@ -14,44 +14,26 @@ import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from place import LITTLE, Place, a_place, sweep, wait_until
+from place import LITTLE, Place, a_place, sweep, tamper, wait_until
 
 from study.trials import read_events
 
 EPOCHS = 4
-TROUBLE = '''
-"""Found by every process of the run: trial 1 raises, trial 2 loses its score, trial 3's worker is killed once."""
-import importlib.util, os, signal, sys
-
-MARK = {mark!r}
-
-def troubled(floor):
-    def _floor(job, number, step, metrics):
+TROUBLE = """
+# Trial 1 raises, trial 2 loses its score, trial 3's worker is killed once.
+def change(module):
+    floor = module._floor
+    def troubled(job, number, step, metrics):
         if number == 1 and step == 2:
             raise RuntimeError("made to fail")
         if number == 2 and step == 2:
             metrics["lwlrap"] = float("nan")
-        if number == 3 and step == 3 and not os.path.exists(MARK):
-            open(MARK, "w").close()
+        if number == 3 and step == 3 and not os.path.exists({mark!r}):
+            open({mark!r}, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
         return floor(job, number, step, metrics)
-    return _floor
-
-class Finder:
-    def find_spec(self, name, path=None, target=None):
-        if name != "study.trainable":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        execute = spec.loader.exec_module
-        def exec_module(module):
-            execute(module)
-            module._floor = troubled(module._floor)
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Finder())
-'''
+    module._floor = troubled
+"""
 
 
 @pytest.fixture
@@ -75,8 +57,7 @@ def check_once_each(place: Place, trials: int) -> None:
 
 @pytest.mark.slow
 def test_each_trouble_costs_its_own_trial_at_most_and_its_cause_is_on_record(place: Place) -> None:
-    (place.folder / "first").mkdir()
-    (place.folder / "first" / "sitecustomize.py").write_text(TROUBLE.format(mark=str(place.folder / "killed")))
+    tamper(place, "study.trainable", TROUBLE.format(mark=str(place.folder / "killed")))
     text = LITTLE.replace("EPOCHS", str(EPOCHS)).replace("trials = 3", "trials = 6")
     (place.folder / "little.toml").write_text(text)
     code, _, err = place.run()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from driven import TRIALS, Driven, space
-from place import LITTLE, PATIENCE_S, Place, a_place
+from place import LITTLE, PATIENCE_S, Place, a_place, tamper
 
 from study.trials import read_events, read_trials
 
@@ -70,31 +70,17 @@ def test_a_driver_killed_ten_times_ends_with_the_study_of_one_never_killed(tmp_p
     ]
 
 
-WRITTEN = '''
-"""Found by every process of the run: each epoch that reaches the store is noted, with the stage it belongs to."""
-import importlib.util, sys
-
-class Finder:
-    def find_spec(self, name, path=None, target=None):
-        if name != "study.store":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        execute = spec.loader.exec_module
-        def exec_module(module):
-            execute(module)
-            save = module.Store.save
-            def noted(self, name, state, *rest, **facts):
-                save(self, name, state, *rest, **facts)
-                with open({log!r}, "a") as file:
-                    file.write(f"{{name}} {{state.facts['epoch']}}\\\\n")
-            module.Store.save = noted
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Finder())
-'''
-REAL_TRIALS, REAL_EPOCHS = 5, 10
+WRITTEN = """
+# Each epoch that reaches the store is noted, with the stage it belongs to.
+def change(module):
+    save = module.Store.save
+    def noted(self, name, state, *rest, **facts):
+        save(self, name, state, *rest, **facts)
+        with open({log!r}, "a") as file:
+            print(name, state.facts["epoch"], file=file)
+    module.Store.save = noted
+"""
+REAL_TRIALS, REAL_EPOCHS = 4, 8
 
 
 @pytest.fixture
@@ -114,8 +100,7 @@ def test_a_real_study_killed_ten_times_trains_no_epoch_twice_and_proposes_the_sa
     (unbroken,) = (place.folder / "unbroken").glob("little-*/trials.jsonl")
 
     log = place.folder / "written.log"
-    (place.folder / "first").mkdir()
-    (place.folder / "first" / "sitecustomize.py").write_text(WRITTEN.format(log=str(log)))
+    tamper(place, "study.store", WRITTEN.format(log=str(log)))
     moments, kills = random.Random(7), 0
     while True:
         before = place.ledger.read_bytes() if list((place.folder / "studies").glob("little-*/trials.jsonl")) else b""
