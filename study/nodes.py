@@ -6,6 +6,7 @@ said: a stage's result is used only where what made it is the same, else it is t
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 import uuid
@@ -30,7 +31,7 @@ ANSWER_S: Final = 60.0  # a worker's start; assumption
 LOOK_S: Final = 5.0
 NEW_NODE_S: Final = 600.0  # in which a lost node is replaced, where something replaces nodes; assumption
 TABLE: Final = "train_tp.csv"
-SAME: Final = ("ray", "python")
+SAME: Final = ("ray", "python", "RAY_AUTH_MODE")
 LIBRARIES: Final = ("torch", "timm", "numpy", "scipy", "librosa")
 
 
@@ -89,13 +90,14 @@ def refuse_unlike(folders: Sequence[Folder], say: Callable[[str], None]) -> None
     if silent:
         raise InputError(f"node {asked[silent[0]]} has not answered for {ANSWER_S:g} s. Mend it or take it away.")
     mine = versions()
-    found = [fault for node in nodes for fault in (*node.faults, *unlike(mine, node, SAME))]
+    found = [fault for node in nodes for fault in node.faults]
+    found += [f"{fault}: it must be the same everywhere." for node in nodes for fault in unlike(mine, node, SAME)]
     if found:
         more = f" So on {len(found) - 1} more." if len(found) > 1 else ""
         raise InputError(found[0] + more)
     for node in nodes:
         for text in unlike(mine, node, tuple(name for name in mine if name not in SAME)):
-            say(text)
+            say(f"{text}; where the model or its libraries differ, what one has trained is trained again by the other")
 
 
 def _name(node: Mapping[str, Any]) -> str:
@@ -118,10 +120,7 @@ def unlike(mine: Mapping[str, str], node: Node, names: Sequence[str]) -> Iterato
     other = [name for name in names if node.has[name] != mine[name]]
     if other:
         theirs, ours = (", ".join(f"{name} {has[name]}" for name in other) for has in (node.has, mine))
-        yield (
-            f"node {node.name} has {theirs}, this process {ours}. Install the same on every node: what one has trained "
-            "is trained again by the other."
-        )
+        yield f"node {node.name} has {theirs}, this process {ours}"
 
 
 @contextmanager
@@ -167,7 +166,8 @@ def faults(folders: Sequence[Folder], marks: Mapping[str, str]) -> Iterator[str]
 def versions() -> dict[str, str]:
     """What this process runs."""
     libraries = {library: version(library) for library in LIBRARIES}
-    return {"ray": ray.__version__, "python": platform.python_version(), "code": code(), **libraries}
+    must_agree = (ray.__version__, platform.python_version(), os.environ.get("RAY_AUTH_MODE", "disabled"))
+    return dict(zip(SAME, must_agree, strict=True)) | {"code": code()} | libraries
 
 
 @cache
