@@ -181,8 +181,7 @@ def run(
     from study.machine import cache_folder, refuse_missing_gpu, shared_path
 
     out_folder, store_folder = shared_path(out), shared_path(store) if store else None
-    if address is not None:  # before what takes long to import
-        refuse_unreachable(address)
+    refuse_unreachable(address)  # before what takes long to import
     study = _space(space, settings)
     if address is None:
         refuse_missing_gpu(space, study.resources)

@@ -17,6 +17,7 @@ from rfcx_model.errors import InputError, first_line, last_line
 KNOCK_S: Final = 5.0
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # RFC 9113, 3.4: with empty SETTINGS
 SETTINGS: Final = 4  # the type of a frame, its fourth byte
+JOB: Final = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set for the entrypoint of `ray job submit`
 START: Final = "Start one with `ray start --head`, or leave --address out to use this machine alone."
 ON_A_NODE: Final = "call `run` on a node of the cluster with --address HOST:PORT or `auto`, or use `ray job submit`."
 TOKEN: Final = (
@@ -25,12 +26,18 @@ TOKEN: Final = (
 )
 
 
-def refuse_unreachable(address: str) -> None:
+def refuse_unreachable(address: str | None) -> None:
     """Find out in a moment whether a Ray cluster can be there.
 
     Raises:
-        InputError: the address is none, nobody listens there, it is no Ray port, or no node runs here.
+        InputError: nobody listens at the address, it is no Ray port, or no node runs on this machine.
     """
+    if address is None:
+        if JOB in os.environ:
+            raise InputError("in a Ray job the cluster must be named: add `--address auto`.")
+        return
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or address
     if address.startswith("ray://"):
         raise InputError(
             f"--address {address}: a study's driver writes the study's folder and must be a node's process, which Ray "

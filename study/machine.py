@@ -14,6 +14,7 @@ from rfcx_model.errors import InputError
 from study.space_settings import Resources
 
 GPU_DEVICES: Final = ("nvidia*", "nvgpu*", "nvhost*", "kfd", "dxg")  # CUDA, Jetson, ROCm, Windows' own Linux
+WORKING: Final = "working_dir_files"  # where Ray unpacks what `ray job submit --working-dir` sends
 ROUNDING: Final = 1e-6  # 1 / 0.1 parts are ten
 
 
@@ -107,10 +108,14 @@ def shared_path(folder: str) -> Path:
     """A folder's absolute path.
 
     Raises:
-        InputError: it is a storage address; all nodes must mount the study's folder.
+        InputError: it is a storage address, since all nodes must mount it; or it would lie in a job's working folder.
     """
     if "://" in folder:
         raise InputError(f"{folder}: a path that all nodes mount must be given, not a storage address. Mount it first.")
+    if WORKING in Path.cwd().parts and not Path(folder).is_absolute():
+        raise InputError(
+            f"{folder}: a Ray job's working folder is thrown away. Give an absolute path that all nodes mount."
+        )
     return Path(folder).absolute()
 
 

@@ -32,6 +32,7 @@ def settle(address: str | None) -> None:
         os.environ.setdefault(name, value)
     if address is None:
         os.environ.pop("RAY_ADDRESS", None)
+        os.environ.pop("RAY_JOB_CONFIG_JSON_ENV_VAR", None)  # of the job, not of this Ray
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

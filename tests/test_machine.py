@@ -40,6 +40,15 @@ def test_a_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert shared_path("studies") == tmp_path / "studies"
 
 
+def test_a_relative_path_in_a_jobs_working_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg_1"
+    job.mkdir(parents=True)
+    monkeypatch.chdir(job)
+    with pytest.raises(InputError, match=r"studies: a Ray job's working folder is thrown away\. Give an absolute path"):
+        shared_path("studies")
+    assert shared_path("/mnt/studies") == Path("/mnt/studies")
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,12 @@ class Sandbox:
     temporary: Path
 
     def start(
-        self, words: Sequence[str], *, host: str = "driver", hides: Path | None = None, **environment: str
+        self,
+        words: Sequence[str],
+        *,
+        host: str = "driver",
+        hides: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         """A process on a machine of its own name, which does not see what lies in the folder `hides`."""
         hidden = f"mount -t tmpfs none '{hides}'; " if hides else ""
@@ -56,7 +61,7 @@ class Sandbox:
         return subprocess.Popen(
             [*enter, "unshare", "--mount", "--uts", "sh", "-c", inside, "sh", *words],
             cwd=ROOT,
-            env=self.environment() | environment,
+            env=self.environment() | dict(environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -76,14 +81,14 @@ class Sandbox:
             "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         }
 
-    def node(self, name: str, *words: str, hides: Path | None = None, **environment: str) -> subprocess.Popen[str]:
+    def node(self, name: str, *words: str, hides: Path | None = None) -> subprocess.Popen[str]:
         """`ray start`: the head, or the worker once the head listens."""
         place = ["--head", f"--port={PORT}", f"--node-ip-address={HEAD}", "--include-dashboard=false"]
         if name != "head":
             place = [f"--address={ADDRESS}", f"--node-ip-address={WORKER}"]
         few = ["--num-cpus=1", f"--object-store-memory={100 * 1024**2}", f"--temp-dir={self.temporary / name}"]
         ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
-        return self.start([*ray, *place, *few, *words], host=name, hides=hides, **environment)
+        return self.start([*ray, *place, *few, *words], host=name, hides=hides)
 
     def raylet(self, name: str) -> int:
         """The process that is a node."""
