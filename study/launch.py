@@ -19,7 +19,7 @@ import torch
 from ray import tune
 
 from rfcx_model import compute, network
-from rfcx_model.errors import InputError, RunError, last_line
+from rfcx_model.errors import InputError, RunError, first_line, last_line
 from rfcx_model.hyperparameters import Network, Windows
 from rfcx_model.recordings import load
 from study import nodes, other_questions, recipe
@@ -54,6 +54,7 @@ def session(address: str | None) -> Iterator[None]:
 
     Raises:
         InputError: there is no cluster at the address, or it cannot be joined.
+        RunError: Ray did not start on this machine.
     """
     if address is not None:
         try:
@@ -68,20 +69,30 @@ def session(address: str | None) -> Iterator[None]:
         return
     with ray_folder() as folder:
         try:
-            ray.init(
-                address="local",
-                num_cpus=cores(),
-                include_dashboard=False,
-                object_store_memory=LOCAL_STORE_BYTES,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _node_ip_address="127.0.0.1",
-                _temp_dir=str(folder),
-            )
+            _start(folder)
             with _heard_interrupts():
                 yield
         finally:
             ray.shutdown()
+
+
+def _start(folder: Path) -> None:
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cores(),
+            include_dashboard=False,
+            object_store_memory=LOCAL_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(folder),
+        )
+    except Exception as error:  # Ray raises a bare one where its processes are not up in half a minute
+        raise RunError(
+            f"Ray could not start on this machine: {first_line(error)} Call again; a machine that is very busy may "
+            "need that, and `--address` takes a Ray that runs already."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from rfcx_model.errors import RunError
 from study import launch
 
 
@@ -28,3 +29,12 @@ def _swallow_the_first() -> None:
             time.sleep(1.0)
         time.sleep(5.0)
         pytest.fail("the interrupt was swallowed")
+
+
+def test_a_ray_that_does_not_start_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(**told: object) -> None:
+        raise Exception("The current node timed out during startup. Some of it.")
+
+    monkeypatch.setattr(launch.ray, "init", late)
+    with pytest.raises(RunError, match=r"Ray could not start on this machine: The current node timed out"):
+        launch.session(None).__enter__()
