@@ -35,6 +35,6 @@ def test_a_ray_that_does_not_start_is_said_in_a_sentence(monkeypatch: pytest.Mon
     def late(**told: object) -> None:
         raise Exception("The current node timed out during startup. Some of it.")
 
-    monkeypatch.setattr(launch.ray, "init", late)
+    monkeypatch.setattr("ray.init", late)
     with pytest.raises(RunError, match=r"Ray could not start on this machine: The current node timed out"):
         launch.session(None).__enter__()
