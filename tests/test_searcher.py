@@ -104,6 +104,30 @@ def test_a_rebuilt_searcher_proposes_what_the_unbroken_one_would(tmp_path: Path,
     assert len({json.dumps(config["params"]) for config in whole}) > count / 2
 
 
+def abreast(driver: Driver, open_: list[dict[str, Any]], count: int, slots: int = 7) -> list[dict[str, Any]]:
+    """Hand out `count` trials more; others, in a disorder that no restart changes, end whenever all slots are taken."""
+    handed_out = []
+    for _ in range(count):
+        if len(open_) == slots:
+            driver.finish(open_.pop(max(config["trial"] for config in open_) * 5 % slots))
+        handed_out.append(driver.ask())
+        open_.append(handed_out[-1])
+    return handed_out
+
+
+@pytest.mark.parametrize(("sampler", "count"), [("tpe", 30), ("gp", 30), ("qmc", 20), ("random", 20), ("nsga2", 150)])
+def test_that_is_so_too_where_several_trials_run_at_once(tmp_path: Path, sampler: str, count: int) -> None:
+    study = space(tmp_path, sampler=sampler)
+    whole = abreast(Driver(study, limit=200), [], count)
+    for cut in (9, count // 2 + 1, count - 3):
+        first, open_ = Driver(study, limit=200), list[dict[str, Any]]()
+        abreast(first, open_, cut)
+        second = Driver(study, first.events, limit=200)
+        resumed = {config["trial"]: config for config in (second.ask() for _ in open_)}
+        assert [resumed[config["trial"]]["params"] for config in open_] == [config["params"] for config in open_]
+        assert abreast(second, [resumed[config["trial"]] for config in open_], count - cut) == whole[cut:]
+
+
 def test_optuna_sees_the_same_study_after_a_restart(tmp_path: Path) -> None:
     driver = Driver(space(tmp_path))
     driver.run(16)
