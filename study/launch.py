@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import platform
 import signal
 import sys
@@ -29,6 +30,7 @@ from study.display import Display
 from study.driver_lease import driver_lease
 from study.machine import Share, cores, share_of
 from study.optuna_journal import OptunaJournal
+from study.ray_environment import WORKERS
 from study.ray_folder import ray_folder
 from study.recorder import Recorder, Start
 from study.scheduler import StudyScheduler
@@ -58,7 +60,12 @@ def session(address: str | None) -> Iterator[None]:
     """
     if address is not None:
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(
+                address=address,
+                runtime_env={"env_vars": {name: os.environ[name] for name in WORKERS if name in os.environ}},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
         except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             raise refusal(address, error) from error
         try:
@@ -144,7 +151,7 @@ def run(study: Study, order: Order, display: Display) -> Path:
         for replicate in range(study.search.replicates):
             setting.folds(trial_seed(study.search.seed, replicate))  # refuses what cannot be split
         if order.address is not None:
-            nodes.refuse_unlike(_folders(order), display.say)
+            nodes.refuse_unlike(_folders(study, order), display.say)
         baseline = study.hyperparameters(study.baseline)
         tested = _check_networks.options(num_cpus=slots.cpus, num_gpus=slots.gpus).remote(
             networks(study), baseline.windows, baseline.frontend.n_mels, len(recordings.species), slots
@@ -156,11 +163,13 @@ def run(study: Study, order: Order, display: Display) -> Path:
     return folder
 
 
-def _folders(order: Order) -> list[nodes.Folder]:
+def _folders(study: Study, order: Order) -> list[nodes.Folder]:
     """What all nodes must see."""
+    weights = {one.pretrained for one in networks(study)} - {"none", "hub"}
     written = {"--out": order.out, "--store": order.store, "--cache": order.cache}
     return [
         nodes.Folder("--data", order.data, written=False),
+        *(nodes.Folder("network.pretrained", Path(path), written=False) for path in weights if Path(path).is_file()),
         *(nodes.Folder(option, path) for option, path in written.items() if path is not None),
     ]
 

@@ -37,7 +37,7 @@ LIBRARIES: Final = ("torch", "timm", "numpy", "scipy", "librosa")
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder that all nodes must see: what names it on the command line, and whether nodes write in it."""
+    """A folder, or a file, that all nodes must see: what names it for the user, and whether nodes write in it."""
 
     option: str
     path: Path
@@ -125,7 +125,7 @@ def unlike(mine: Mapping[str, str], node: Node, names: Sequence[str]) -> Iterato
 
 @contextmanager
 def marked(folders: Sequence[Folder]) -> Iterator[dict[str, str]]:
-    """What each folder can be known by: a new file where the study writes, else a digest of the table of calls."""
+    """What each folder can be known by: a new file where the study writes, else a digest of what is read there."""
     mark = f".seen-by-all-{uuid.uuid4().hex}"
     made = []
     try:
@@ -135,7 +135,7 @@ def marked(folders: Sequence[Folder]) -> Iterator[dict[str, str]]:
                 folder.path.mkdir(parents=True, exist_ok=True)
                 (folder.path / mark).write_text(mark, encoding="utf-8")
                 made.append(folder.path / mark)
-            marks[folder.option] = mark if folder.written else _digest(folder.path / TABLE)
+            marks[folder.option] = mark if folder.written else _digest(folder.path)
         yield marks
     finally:
         for path in made:
@@ -149,7 +149,7 @@ def faults(folders: Sequence[Folder], marks: Mapping[str, str]) -> Iterator[str]
         try:
             if folder.written:
                 (folder.path / mark).read_text(encoding="utf-8")
-            elif _digest(folder.path / TABLE) != mark:
+            elif _digest(folder.path) != mark:
                 yield f"{where} has other data there. Give a path that all nodes mount."
         except OSError as error:
             yield f"{where} does not see it ({error.strerror}). Give a path that all nodes mount."
@@ -181,7 +181,9 @@ def code() -> str:
 
 
 def _digest(path: Path) -> str:
-    return blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    """Of a file, or of a data folder's table of calls."""
+    content = (path / TABLE if path.is_dir() else path).read_bytes()
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 @ray.remote(num_cpus=0, max_retries=0)

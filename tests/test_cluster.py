@@ -86,11 +86,12 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield Cluster(machines, tmp_path)
 
 
-def both_at_work(cluster: Cluster, step: int, attempts: int) -> bool:
-    """Whether both nodes train, with so many attempts begun, and no trial is nearer its end than that."""
-    running = [trial for trial in cluster.trials() if trial.state == "RUNNING"]
-    begun = sum(trial.attempt for trial in cluster.trials())
-    return len(running) == 2 and begun >= attempts and all(trial.step >= step for trial in running)
+def both_at_work(cluster: Cluster, attempts: int, before: dict[int, int]) -> bool:
+    """Whether both nodes train, so many attempts have begun, and each trial has got further than it was."""
+    trials = cluster.trials()
+    running = [trial for trial in trials if trial.state == "RUNNING"]
+    further = all(trial.step > before.get(trial.number, 0) for trial in running)
+    return len(running) == 2 and sum(trial.attempt for trial in trials) >= attempts and further
 
 
 @pytest.mark.slow
@@ -99,8 +100,9 @@ def test_a_study_outlives_the_worker_node_twice_and_every_trial_is_accounted_for
     run = cluster.start("--set", "budget.trials=4")
     until = time.monotonic() + PATIENCE_S
     for lost in range(2):
+        before = {trial.number: trial.step for trial in cluster.trials()}
         attempts = sum(trial.attempt for trial in cluster.trials()) + 1
-        while not both_at_work(cluster, step=2, attempts=attempts):
+        while not both_at_work(cluster, attempts, before):
             assert run.poll() is None, run.communicate()
             assert time.monotonic() < until, cluster.trials()
             time.sleep(0.1)

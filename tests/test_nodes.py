@@ -52,6 +52,20 @@ def test_other_data_under_the_same_path_is_told(folders: list[Folder]) -> None:
     assert told == f"--data {folders[0].path}: node {{node}} has other data there. Give a path that all nodes mount."
 
 
+def test_a_file_of_weights_must_be_the_same_everywhere(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"one")
+    asked = [Folder("network.pretrained", weights, written=False)]
+    with marked(asked) as marks:
+        assert list(faults(asked, marks)) == []
+        weights.write_bytes(b"another")
+        (other,) = list(faults(asked, marks))
+        weights.unlink()
+        (none,) = list(faults(asked, marks))
+    assert "has other data there" in other
+    assert "does not see it" in none
+
+
 def test_a_folder_in_which_a_node_cannot_write_is_told(folders: list[Folder], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> None:
         raise OSError(30, os.strerror(30), str(path))

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -45,6 +44,7 @@ class Sandbox:
 
     first: int  # the process that all others end with
     temporary: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(
         self,
@@ -58,14 +58,17 @@ class Sandbox:
         hidden = f"mount -t tmpfs none '{hides}'; " if hides else ""
         inside = f'hostname {host}; {hidden}exec "$@"'
         enter = ["nsenter", f"--target={self.first}", "--user", "--net", "--mount", "--pid", "--preserve-credentials"]
-        return subprocess.Popen(
-            [*enter, "unshare", "--mount", "--uts", "sh", "-c", inside, "sh", *words],
-            cwd=ROOT,
-            env=self.environment() | dict(environment or {}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        self.started.append(
+            subprocess.Popen(
+                [*enter, "unshare", "--mount", "--uts", "sh", "-c", inside, "sh", *words],
+                cwd=ROOT,
+                env=self.environment() | dict(environment or {}),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         )
+        return self.started[-1]
 
     def environment(self) -> dict[str, str]:
         """What head, worker and driver share: one token, and no user's Ray settings."""
@@ -127,13 +130,17 @@ def sandbox() -> Iterator[Sandbox]:
     )
     assert first.stdout is not None
     temporary = Path("/tmp") / f"m{os.getpid()}"
+    started: list[subprocess.Popen[str]] = []
     try:
         if first.stdout.readline() != "up\n":
             pytest.skip(f"no namespaces here: {first.communicate()[1].strip()}")
         temporary.mkdir()
         (inside,) = psutil.Process(first.pid).children()
-        yield Sandbox(inside.pid, temporary)
+        machines = Sandbox(inside.pid, temporary)
+        started = machines.started
+        yield machines
     finally:
-        first.send_signal(signal.SIGKILL)
-        first.communicate()
+        first.kill()
+        for process in (first, *started):
+            process.communicate()
         shutil.rmtree(temporary, ignore_errors=True)
