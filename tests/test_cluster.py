@@ -19,7 +19,7 @@ from two_machines import ADDRESS, ROOT, Sandbox, sandbox
 from study.trials import Trial, read_events, read_trials
 
 EPOCHS = 24
-PATIENCE_S = 200.0
+PATIENCE_S = 300.0
 OLD_RAY = '''
 """Found by the driver alone: its Ray says that it is older."""
 import importlib.util, sys
