@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -157,7 +158,7 @@ def run(study: Study, order: Order, display: Display) -> Path:
             networks(study), baseline.windows, baseline.frontend.n_mels, len(recordings.species), slots
         )
         spectrograms(recordings, baseline.frontend, order.cache, display)
-        _answer(tested, study, display)
+        setting = replace(setting, device=_answer(tested, study, display))
         with driver_lease(folder, display.say) as lease:
             _run(study, setting, Ledger(folder / "trials.jsonl", lease.check), order, slots, display)
     return folder
@@ -188,7 +189,7 @@ def _run(study: Study, setting: Setting, ledger: Ledger, order: Order, slots: Sh
     train_shared(setting, job.desk, orders, slots, display)
     _search(job, ledger, slots, order, display)
     trials = read_trials(ledger.path)
-    display.say(str(done_work(study, setting, open_store(setting.store, compute.best()), trials)))
+    display.say(str(done_work(study, setting, open_store(setting.store, setting.device or compute.best()), trials)))
 
 
 def train_stages(setting: Setting, orders: Sequence[StageOrder], display: Display) -> None:
@@ -214,7 +215,7 @@ def train_shared(setting: Setting, desk: Any, orders: Sequence[StageOrder], slot
     Raises:
         RunError: a stage failed.
     """
-    store = open_store(setting.store, compute.best())
+    store = open_store(setting.store, setting.device or compute.best())
     tasks: dict[str, Any] = {}
     total = 0
     for order in orders:
@@ -443,8 +444,11 @@ def _told(trial: Any) -> str:
 
 
 @ray.remote
-def _check_networks(networks: Sequence[Network], windows: Windows, n_mels: int, n_species: int, slots: Share) -> None:
-    """Find out, before anything is trained, whether every network can be built, has its sites and hears windows."""
+def _check_networks(networks: Sequence[Network], windows: Windows, n_mels: int, n_species: int, slots: Share) -> str:
+    """Find out, before anything is trained, whether every network can be built, has its sites and hears windows.
+
+    The answer is what trials compute on, which need not be what the driver's machine has.
+    """
     if slots.gpus and not torch.cuda.is_available():
         raise InputError(
             f"[resources] gpus = {slots.gpus:g}: Ray counts a GPU on {platform.node()}, but torch {torch.__version__} "
@@ -452,14 +456,16 @@ def _check_networks(networks: Sequence[Network], windows: Windows, n_mels: int, 
         )
     for one in networks:
         network.check(one, windows, n_mels, n_species)
+    torch.set_num_threads(slots.threads)
+    return str(compute.best())
 
 
-def _answer(tested: Any, study: Study, display: Display) -> None:
+def _answer(tested: Any, study: Study, display: Display) -> str:
     """Wait for `_check_networks`; what a user can mend is raised as it was worded there, without Ray's traceback."""
     if any(one.pretrained == "hub" for one in networks(study)) and not ray.wait([tested], timeout=1.0)[0]:
         display.say("the backbone's pretrained weights are looked for in the cache and on the Hugging Face hub")
     try:
-        ray.get(tested)
+        return str(ray.get(tested))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, InputError):
             raise error.cause from None

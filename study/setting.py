@@ -38,6 +38,7 @@ class Setting:
     cache: Path
     store: Path
     threads: int
+    device: str | None = None  # what trials compute on, where that is not this process's own
     _partitions: dict[int, Partition] = field(default_factory=dict)
 
     def folds(self, seed: int) -> Indices:

@@ -160,7 +160,7 @@ class Store:
         shutil.rmtree(self.folder / name, ignore_errors=True)
 
 
-def open_store(folder: Path, compute: Compute, say: Callable[[str], None] = log.warning) -> Store:
+def open_store(folder: Path, compute: Compute | str, say: Callable[[str], None] = log.warning) -> Store:
     """The store in a folder, for results made by this code on this device."""
     folder.mkdir(parents=True, exist_ok=True)
     return Store(folder, _maker() | {"device": str(compute)}, say)
