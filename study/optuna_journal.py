@@ -58,6 +58,7 @@ class OptunaJournal:
             old.unlink(missing_ok=True)
         self._storage = JournalStorage(JournalFileBackend(str(self._path)))
         asked = directions(self._study)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells on stderr that a study was made
         made = optuna.create_study(storage=self._storage, study_name=self._study.name, directions=asked)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # names of metrics are called so
