@@ -7,26 +7,22 @@ The Optuna study lives in memory and can be thrown away. Each proposal is drawn 
 from __future__ import annotations
 
 import math
-import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import optuna
-from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from ray.tune.search import Searcher
 
 from study import objective
 from study.early_stages import MOST_HELD, EarlyStages
+from study.sampler import sampler
 from study.space import Params, Study, distribution, suggest
 from study.trials import EndState, Origin, Trial
 
-_RANDOM_FIRST: Final = 10  # trials before a model is trusted; Optuna's own default
-_POPULATION: Final = 20  # of NSGA-II; a study has tens of trials, not the thousands of Optuna's 50. Assumption
 _NEVER_ASKED: Final = "confirm"
 
 
@@ -113,7 +109,7 @@ class StudySearcher(Searcher):
     def _propose(self) -> dict[str, Any]:
         position, number = len(self._facts), self._number()
         replicate, point = self._points[position] if position < len(self._points) else (0, None)
-        self._optuna.sampler = _sampler(self._study, number, position - len(self._points))
+        self._optuna.sampler = sampler(self._study, number, position - len(self._points))
         if point is not None:
             self._optuna.enqueue_trial(point)
         asked = self._optuna.ask()
@@ -268,53 +264,3 @@ def frozen_trial(study: Study, trial: Trial) -> FrozenTrial:
         intermediate_values=scores,
         system_attrs=dict(trial.proposal.get("attributes", {})),
     )
-
-
-def _sampler(study: Study, number: int, index: int) -> BaseSampler:
-    """A sampler for one proposal: the `index`-th that is not given, for the trial `number`."""
-    search = study.search
-    seed = int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
-    if search.sampler == "random" or index < 0:
-        return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # group and QMC are called experimental
-        if search.sampler == "tpe":
-            return optuna.samplers.TPESampler(
-                multivariate=True,
-                group=True,
-                constant_liar=True,
-                n_startup_trials=_RANDOM_FIRST,
-                seed=seed,
-            )
-        if search.sampler == "gp":
-            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=_RANDOM_FIRST, warn_independent_sampling=False)
-        if search.sampler == "nsga2":
-            return _Nsga2(population_size=_POPULATION, seed=seed)
-        return _Sobol(study, index)
-
-
-class _Nsga2(optuna.samplers.NSGAIISampler):
-    """Optuna gives a generation's parents in one order at the first question and in another ever after."""
-
-    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
-        super().get_parent_population(study, generation)
-        return super().get_parent_population(study, generation)
-
-
-class _Sobol(optuna.samplers.QMCSampler):
-    """One scrambled Sobol sequence over all knobs, conditional ones too, whose points are taken by index."""
-
-    def __init__(self, study: Study, index: int) -> None:
-        super().__init__(qmc_type="sobol", scramble=True, seed=study.search.seed, warn_independent_sampling=False)
-        self._index = index
-        self._knobs = {knob.name: distribution(knob) for knob in study.knobs}
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, optuna.distributions.BaseDistribution]:
-        del study, trial
-        return dict(self._knobs)
-
-    def _find_sample_id(self, study: optuna.Study, search_space: dict[str, Any]) -> int:
-        del study, search_space
-        return self._index

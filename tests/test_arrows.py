@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TOP = {"study", "rfcx_model", "search_spaces", "tests", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"}
 RAY = {"launch", "nodes", "searcher", "scheduler", "trainable", "tensorboard"}
-OPTUNA = {"space", "searcher", "report", "optuna_journal"}
+OPTUNA = {"space", "searcher", "sampler", "report", "optuna_journal"}
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "joblib", "marshal"}
 
 

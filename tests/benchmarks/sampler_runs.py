@@ -23,7 +23,7 @@ from numpy.random import Generator, default_rng
 from ray.tune.schedulers import TrialScheduler
 from sampler_surfaces import KINDS, Floats, Surface, draw
 
-from study import searcher as searcher_module
+from study import sampler as sampler_module
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
 from study.space import Study
@@ -32,7 +32,7 @@ from study.trials import EndState
 _EPOCH_NOISE: Final = 1 / 3  # of the trial's. Assumption
 _BEHIND: Final = 3.0  # spreads that a curve lacks at its start. Assumption
 _COUNTS: Final = {"tpe": "_RANDOM_FIRST", "gp": "_RANDOM_FIRST", "nsga2": "_POPULATION"}
-"""What a figure after a sampler's name changes in the searcher, which offers no such knob: `tpe:20`."""
+"""What a figure after a sampler's name changes in `study.sampler`, which offers no such knob: `tpe:20`."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def measure(study: Study, setting: Setting, budgets: Sequence[int]) -> list[Row]
         seed=setting.repetition,
     )
     surface = draw(setting.kind, study.knobs, default_rng([0, setting.repetition, list(KINDS).index(setting.kind)]))
-    with patch.dict(vars(searcher_module), {_COUNTS[sampler]: int(count)} if count else {}):
+    with patch.dict(vars(sampler_module), {_COUNTS[sampler]: int(count)} if count else {}):
         trials = _play(replace(study, search=search), surface, setting, max(budgets))
     return [_row(trials[:budget]) for budget in budgets]
 
