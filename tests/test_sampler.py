@@ -48,11 +48,6 @@ def told(states: str, seed: int = 0, directions: int = 1) -> optuna.Study:
     return asked
 
 
-def seen(asked: optuna.Study, bound: Bound) -> list[FrozenTrial]:
-    hidden = bound.hidden(asked.trials)
-    return [trial for trial in asked.trials if trial.number not in hidden]
-
-
 def asked_after(study: Study, trials: Sequence[FrozenTrial], number: int = 500) -> dict[str, Any]:
     """What the sampler of a trial proposes after these trials."""
     after = optuna.create_study(direction="maximize", sampler=sampler(study, number, index=number))
@@ -61,12 +56,13 @@ def asked_after(study: Study, trials: Sequence[FrozenTrial], number: int = 500) 
 
 
 def test_nothing_is_hidden_up_to_the_bound() -> None:
-    assert Bound(6, BOTH, (1.0,)).hidden(told("CPCFRCPCRF").trials) == frozenset()
+    trials = told("CPCFRCPCRF").trials
+    assert Bound(6, BOTH, (1.0,)).seen(trials) == trials
 
 
 def test_the_best_quarter_is_seen_and_of_the_others_the_latest() -> None:
     asked = told("C" * 40)
-    kept = {trial.number for trial in seen(asked, Bound(16, BOTH, (1.0,)))}
+    kept = {trial.number for trial in Bound(16, BOTH, (1.0,)).seen(asked.trials)}
     best = sorted(range(40), key=lambda number: -asked.trials[number].value)[:4]  # type: ignore[operator]
     assert len(kept) == 16
     assert set(best) <= kept
@@ -74,19 +70,19 @@ def test_the_best_quarter_is_seen_and_of_the_others_the_latest() -> None:
 
 
 def test_pruned_trials_are_seen_for_being_late_and_running_ones_always() -> None:
-    asked = told("RCPPPPPPPPPPPFPPPP")
-    kept = "".join(trial.state.name[0] for trial in seen(asked, Bound(8, BOTH, (1.0,))))
+    seen = Bound(8, BOTH, (1.0,)).seen(told("RCPPPPPPPPPPPFPPPP").trials)
+    kept = "".join(trial.state.name[0] for trial in seen)
     assert kept == "RC" + "P" * 3 + "F" + "P" * 4
 
 
 def test_states_that_a_sampler_does_not_look_at_take_no_place() -> None:
-    asked = told("CPPPCPPPCPPP")
-    assert Bound(3, (TrialState.COMPLETE,), (1.0,)).hidden(asked.trials) == frozenset()
+    trials = told("CPPPCPPPCPPP").trials
+    assert Bound(3, (TrialState.COMPLETE,), (1.0,)).seen(trials) == trials
 
 
 def test_the_best_of_two_values_are_those_of_the_weighted_sum() -> None:
     asked = told("C" * 20, directions=2)
-    kept = {trial.number for trial in seen(asked, Bound(4, BOTH, (0.2, 0.8)))}
+    kept = {trial.number for trial in Bound(4, BOTH, (0.2, 0.8)).seen(asked.trials)}
     assert kept >= {max(range(20), key=lambda n: 0.2 * asked.trials[n].values[0] + 0.8 * asked.trials[n].values[1])}
 
 
@@ -98,7 +94,7 @@ def test_a_proposal_depends_on_the_trials_that_are_seen_and_on_no_other(
     bounded = load(study.path, {"search.sampler": name})
     trials = told("CPCCF" * 12 + "RR").trials
     states = (TrialState.COMPLETE,) if name == "gp" else BOTH
-    kept = [trial for trial in trials if trial.number not in Bound(16, states, (1.0,)).hidden(trials)]
+    kept = Bound(16, states, (1.0,)).seen(trials)
     assert len(kept) < len(trials) - 10
     assert asked_after(bounded, trials) == asked_after(bounded, kept)
     monkeypatch.setattr(sampler_module, bound, 1000)
