@@ -16,6 +16,8 @@ def spent(budget: Budget, noise: float, trials: Collection[Trial]) -> str:
 
     `noise` is how much the score of one setting may differ from one run to the next: a gain that is no larger is none.
     """
+    if budget.trial_epochs is None and budget.patience is None:
+        return ""
     searched = [trial for trial in trials if trial.origin != "confirm"]
     if budget.trial_epochs is not None:
         epochs = sum(trial.step for trial in searched)

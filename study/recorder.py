@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from rfcx_model.hyperparameters import leaks
 from study.display import Display
 from study.space import Study
+from study.tally import Tally
 from study.tensorboard import TrialBoard
 from study.trials import EndState, EpochRecord, Ledger, Origin, Trial, fold, restarted
 
@@ -63,7 +63,7 @@ class Recorder:
         self._folder = ledger.path.parent
         self._ledger = ledger
         self.display = display
-        self._planned = planned
+        self._tally = Tally(trials, planned)
         self._mirrors = mirrors
         self._boards: dict[int, TrialBoard] = {}
 
@@ -83,9 +83,9 @@ class Recorder:
         )
         known = self.trials.get(start.number)
         if known is None:
-            self.trials[start.number] = fold([event])[0]
+            self._keep(fold([event])[0])
         else:
-            self.trials[start.number] = restarted(known, start.attempt, start.after)
+            self._keep(restarted(known, start.attempt, start.after))
         self._board(start.number)
         for mirror in self._mirrors:
             mirror.started(self.trials[start.number])
@@ -115,7 +115,7 @@ class Recorder:
             metrics={**result["metrics"], "score": result["score"]},
             time=event["time"],
         )
-        self.trials[number] = replace(trial, epochs=(*trial.epochs, record))
+        self._keep(replace(trial, epochs=(*trial.epochs, record)))
         self._board(number).epoch(record)
         for mirror in self._mirrors:
             mirror.epoch(self.trials[number], record)
@@ -133,9 +133,7 @@ class Recorder:
         path = Path("trials") / trial.name / "scores.npz"
         scores = path.as_posix() if (self._folder / path).exists() else None
         event = self._ledger.append("ended", number, state=state, score=score, reason=reason, scores=scores)
-        self.trials[number] = replace(
-            trial, state=state, score=score, reason=reason, scores=scores, ended=event["time"]
-        )
+        self._keep(replace(trial, state=state, score=score, reason=reason, scores=scores, ended=event["time"]))
         board = self._board(number)
         board.end(state, score)
         board.close()
@@ -156,8 +154,7 @@ class Recorder:
 
     def best(self) -> Trial | None:
         """The complete trial with the highest score; a leaky one's score is not held against the others'."""
-        complete = [t for t in self.trials.values() if t.state == "COMPLETE" and t.score is not None]
-        return max((t for t in complete if not leaks(t.config)), key=lambda t: t.score or 0.0, default=None)
+        return self._tally.best
 
     def _board(self, number: int) -> TrialBoard:
         if number not in self._boards:
@@ -168,13 +165,16 @@ class Recorder:
                 self._boards[number].epoch(record)
         return self._boards[number]
 
+    def _keep(self, trial: Trial) -> None:
+        """The trial as it is now."""
+        self._tally.changed(self.trials.get(trial.number), trial)
+        self.trials[trial.number] = trial
+
     def _show(self) -> None:
-        trials = list(self.trials.values())
-        counts = {state: sum(t.state == state for t in trials) for state in ("RUNNING", "PRUNED", "FAILED")}
-        done = sum(t.state != "RUNNING" for t in trials)
-        text = f"{done} trials done, {counts['RUNNING']} running, {counts['PRUNED']} pruned, {counts['FAILED']} failed"
-        best = self.best()
+        states, best = self._tally.states, self._tally.best
+        running, done = states["RUNNING"], states.total() - states["RUNNING"]
+        text = f"{done} trials done, {running} running, {states['PRUNED']} pruned, {states['FAILED']} failed"
         if best is not None:
             text += f", best {best.score:.4f} ({best.name})"
-        self.display.at(sum(t.step if t.state == "RUNNING" else self._planned for t in trials))
+        self.display.at(self._tally.steps)
         self.display.status(text)

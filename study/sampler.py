@@ -10,7 +10,9 @@ Numbers below: CPU milliseconds of a proposal on one core of a laptop-like machi
 
 from __future__ import annotations
 
+import copy
 import heapq
+import math
 import warnings
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -79,18 +81,19 @@ class Bound:
     states: tuple[TrialState, ...]
     weights: tuple[float, ...]  # make one number of the values that Optuna is told, to say which are best
 
-    def hidden(self, trials: Sequence[FrozenTrial]) -> frozenset[int]:
-        """Optuna's numbers of the trials that are not seen. PRUNED ones are never among the best."""
-        finished = [trial for trial in trials if trial.state in self.states]
+    def seen(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """The trials without those finished ones that are not seen. PRUNED ones are never among the best."""
+        finished = [index for index, trial in enumerate(trials) if trial.state in self.states]
         if len(finished) <= self.most:
-            return frozenset()
-        complete = [trial for trial in finished if trial.state == TrialState.COMPLETE]
-        best = {trial.number for trial in heapq.nlargest(self.most // _BEST_SHARE, complete, key=self._merit)}
-        others = [trial.number for trial in finished if trial.number not in best]
-        return frozenset(others[: len(finished) - self.most])
+            return list(trials)
+        complete = [index for index in finished if trials[index].state == TrialState.COMPLETE]
+        best = set(heapq.nlargest(self.most // _BEST_SHARE, complete, key=lambda index: self._merit(trials[index])))
+        others = [index for index in finished if index not in best]
+        hidden = set(others[: len(finished) - self.most])
+        return [trial for index, trial in enumerate(trials) if index not in hidden]
 
     def _merit(self, trial: FrozenTrial) -> float:
-        return float(np.dot(self.weights, trial.values))
+        return math.fsum(weight * value for weight, value in zip(self.weights, trial.values, strict=True))
 
 
 class Bounded(BaseSampler):
@@ -119,32 +122,34 @@ class Bounded(BaseSampler):
 
     def _seen(self, study: optuna.Study) -> optuna.Study:
         if self._view is None:
-            self._view = _View(study, self._bound.hidden(study.get_trials(deepcopy=False)))
+            self._view = _View(study, self._bound.seen(study.get_trials(deepcopy=False)))
         return self._view
 
 
 class _View(optuna.Study):
-    """A study without some of its trials. Optuna's samplers ask for trials through `_get_trials` alone."""
+    """A study with fewer trials, as they were when it was made; Optuna's samplers ask for trials here alone."""
 
-    def __init__(self, study: optuna.Study, hidden: frozenset[int]) -> None:
+    def __init__(self, study: optuna.Study, seen: Sequence[FrozenTrial]) -> None:
         vars(self).update(vars(study))
-        self._hidden = hidden
+        self._seen = seen
 
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
-        trials = super()._get_trials(deepcopy, states, use_cache)
-        return [trial for trial in trials if trial.number not in self._hidden]
+        del use_cache
+        trials = [trial for trial in self._seen if states is None or trial.state in states]
+        return copy.deepcopy(trials) if deepcopy else trials
 
 
 class _Gp(optuna.samplers.GPSampler):
-    """The Gaussian process with fewer points where many trials run: each point is weighed beside each of them."""
+    """The Gaussian process with fewer points where many trials run: each point is weighed beside each of those."""
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         at_once = len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
-        self._n_preliminary_samples = min(self._n_preliminary_samples, max(_GP_FEWEST, _GP_POINTS // at_once))
+        allowed = max(_GP_FEWEST, _GP_POINTS // at_once)
+        self._n_preliminary_samples = min(self._n_preliminary_samples, 2 ** (allowed.bit_length() - 1))  # as Sobol asks
         return super().sample_relative(study, trial, search_space)
 
 

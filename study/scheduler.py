@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -30,11 +30,14 @@ BASELINE: Final = 0
 _ENOUGH: Final = 3  # other trials before the median rule judges; Ray's default
 
 
-@dataclass(frozen=True)
-class _Numbered:
-    """What Ray's rules need of a trial: a name that no restart changes."""
+class _Numbered(str):
+    """What Ray's rules need of a trial: a name that no restart changes. A string, since they look up thousands."""
 
-    trial_id: str
+    __slots__ = ()
+
+    @property
+    def trial_id(self) -> str:
+        return self
 
 
 class StudyScheduler(FIFOScheduler):
@@ -71,23 +74,31 @@ class StudyScheduler(FIFOScheduler):
 
     def judge(self, number: int, step: int, score: float) -> str:
         """Record one epoch, once, and return why the rule would stop the trial there; empty when it would not."""
+        if not self._counts(number, step, score):
+            return ""
+        judge = _judge_asha if isinstance(self._rule, ASHAScheduler) else _judge_median
+        return judge(self._rule, _Numbered(number), step, score)
+
+    def _counts(self, number: int, step: int, score: float) -> bool:
+        """Whether this is news, and not the end."""
         if self._rule is None or step <= self._seen.get(number, 0) or not math.isfinite(score):
-            return ""
+            return False
         self._seen[number] = step
-        if step >= self._planned:
-            return ""
-        trial = _Numbered(str(number))
-        if isinstance(self._rule, ASHAScheduler):
-            return _judge_asha(self._rule, trial, step, score)
-        return _judge_median(self._rule, trial, step, score)
+        return step < self._planned
 
     def _replay(self, trials: Sequence[Trial]) -> None:
-        """Epochs of the ledger in the order in which they were made; what was decided then stays decided."""
+        """Epochs of the ledger in the order in which they were made; what was decided then stays decided.
+
+        Only last epochs of running trials are judged again: to judge each would take time with the square of them.
+        """
         epochs = [(epoch.time, trial.number, epoch) for trial in trials for epoch in trial.epochs]
         running = {trial.number: trial.step for trial in trials if trial.state == "RUNNING"}
         for _, number, epoch in sorted(epochs, key=lambda entry: entry[:2]):
-            reason = self.judge(number, epoch.step, epoch.metrics.get("score", math.nan))
-            if reason and running.get(number) == epoch.step and number not in self._spared:
+            score = epoch.metrics.get("score", math.nan)
+            if number in self._spared or running.get(number) != epoch.step:
+                if self._counts(number, epoch.step, score):
+                    _record(self._rule, _Numbered(number), epoch.step, score)
+            elif reason := self.judge(number, epoch.step, score):
                 self.overdue[number] = reason
         self.pruned = {trial.number: trial.reason for trial in trials if trial.state == "PRUNED"}
 
@@ -114,7 +125,7 @@ def _rule(search: Search, planned: int) -> Any:
     if search.scheduler == "none" or not rungs(search, planned):
         return None
     if search.scheduler == "median":
-        return MedianStoppingRule(
+        return _Median(
             time_attr="step",
             metric="score",
             mode="max",
@@ -132,12 +143,39 @@ def _rule(search: Search, planned: int) -> Any:
     )
 
 
+class _Median(MedianStoppingRule):
+    """Ray's rule. It works out all others' means at each result; a mean up to a step that is past does not change."""
+
+    @cached_property
+    def _means(self) -> dict[tuple[_Numbered, int], float]:
+        return {}
+
+    def _running_mean(self, trial: Any, time: Any) -> Any:
+        key = trial, time
+        if key not in self._means:
+            self._means[key] = float(super()._running_mean(trial, time))
+        return self._means[key]
+
+
+def _record(rule: Any, trial: _Numbered, step: int, score: float) -> None:
+    """What a judgement leaves in Ray's rule, without one."""
+    if not isinstance(rule, ASHAScheduler):
+        rule._results[trial].append({"step": step, "score": score})
+    elif (rung := _rung(rule, trial, step)) is not None:
+        rung[trial] = score
+
+
+def _rung(rule: Any, trial: _Numbered, step: int) -> dict[str, float] | None:
+    """Scores at the rung that the trial has come to."""
+    (bracket,) = rule._brackets
+    return next((recorded for at, recorded in bracket._rungs if step >= at and trial not in recorded), None)
+
+
 def _judge_asha(rule: Any, trial: _Numbered, step: int, score: float) -> str:
     (bracket,) = rule._brackets
-    if trial.trial_id not in rule._trial_info:
+    if trial not in rule._trial_info:
         rule.on_trial_add(None, trial)
-    rung = next((at for at, recorded in bracket._rungs if step >= at and trial.trial_id not in recorded), None)
-    recorded = dict(next((scores for at, scores in bracket._rungs if at == rung), {}))
+    recorded = dict(_rung(rule, trial, step) or {})
     if rule.on_trial_result(None, trial, {"step": step, "score": score}) != TrialScheduler.STOP:
         return ""
     return (

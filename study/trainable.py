@@ -17,9 +17,10 @@ from ray import tune
 from rfcx_model.hyperparameters import Hyperparameters
 from rfcx_model.train import Epoch
 from study import objective, recipe, stages
+from study.scheduler import BASELINE
 from study.setting import Alone, Setting, trial_seed, workshop
 from study.space import Study, differs
-from study.trials import read_trials
+from study.trials import read_trial
 from study.work import trial_request
 
 SCORES = "scores.npz"
@@ -177,9 +178,9 @@ def _floor(job: Job, number: int, step: int, metrics: Mapping[str, float]) -> fl
     """The floor of the rule "floor": as the space says, else under what the baseline has reached by this step."""
     if job.study.objective.rule != "floor":
         return None
-    baselines = [one for one in read_trials(job.folder / "trials.jsonl") if one.origin == "baseline"]
-    known = {epoch.step: epoch.metrics["lwlrap"] for one in baselines for epoch in one.epochs}
-    if any(one.number == number for one in baselines):
+    baseline = read_trial(job.folder / "trials.jsonl", BASELINE)
+    known = {epoch.step: epoch.metrics["lwlrap"] for epoch in baseline.epochs} if baseline else {}
+    if number == BASELINE:
         known[step] = metrics["lwlrap"]
     return objective.floor_at(job.study.objective, known, step)
 

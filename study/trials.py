@@ -178,6 +178,15 @@ def read_trials(path: Path) -> list[Trial]:
     return fold(read_events(path))
 
 
+def read_trial(path: Path, number: int) -> Trial | None:
+    """One trial of a ledger file, by its own lines alone: workers ask at every epoch, beside thousands of others."""
+    if not path.exists():
+        return None
+    with path.open(encoding="utf-8", errors="replace") as file:
+        near = [json.loads(line) for line in file if f'"trial":{number},' in line and line.endswith("\n")]
+    return next(iter(fold(event for event in near if event["trial"] == number)), None)
+
+
 def fold(events: Iterable[Mapping[str, Any]]) -> list[Trial]:
     """Events in order → trials by number. A second `started` raises `attempt` and keeps the epochs."""
     trials: dict[int, Trial] = {}

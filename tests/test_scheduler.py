@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.experiment import Trial as RayTrial
-from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
 
 from study.scheduler import StudyScheduler, rungs
 from study.space_settings import Search
@@ -160,6 +162,39 @@ def test_decisions_are_those_of_rays_asha_and_survive_a_restart(
         part = StudyScheduler(search, 9, ledger, spared=())
         assert part.pruned == whole.pruned
     assert all(re.match(r"step \d+: score .* of \d+ reached", reason) for reason in whole.pruned.values())
+
+
+@given(st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=6), min_size=1, max_size=14), st.integers(1, 3))
+def test_decisions_are_those_of_rays_median_rule_and_survive_a_restart(curves: list[list[float]], grace: int) -> None:
+    search = Search(grace=grace, scheduler="median")
+    whole, part = StudyScheduler(search, 7, spared=()), StudyScheduler(search, 7, spared=())
+    never: Any = math.inf
+    own = MedianStoppingRule("step", "score", "max", grace_period=grace, min_time_slice=never)
+    ledger: list[Trial] = []
+    for number, curve in enumerate(curves):
+        theirs = RayTrial("x", stub=True)
+        for step, score in enumerate(curve, 1):
+            decision = say(whole, number, step, score)
+            assert say(part, number, step, score) == decision
+            assert own.on_trial_result(None, theirs, {"step": step, "score": score}) == decision  # type: ignore[arg-type]
+            if decision == STOP:
+                break
+        state: State = "PRUNED" if number in whole.pruned else "COMPLETE"
+        trial = past(number, curve[:step], state, 100.0 * number)
+        ledger.append(Trial(**{**vars(trial), "reason": whole.pruned.get(number, "")}))
+        part = StudyScheduler(search, 7, ledger, spared=())
+        assert part.pruned == whole.pruned
+    assert all("median" in reason for reason in whole.pruned.values())
+
+
+def test_only_the_last_epochs_of_running_trials_are_judged_again_at_a_start() -> None:
+    for kind in ("asha", "median"):
+        ledger = [past(number, [0.5, 0.5 + number / 10, 0.9]) for number in range(1, 9)]
+        ledger += [past(9, [0.5, 0.1], "RUNNING", 50.0), past(10, [0.5, 0.6], "RUNNING", 60.0)]
+        with patch.object(StudyScheduler, "judge", autospec=True, side_effect=StudyScheduler.judge) as judged:
+            scheduler = StudyScheduler(Search(grace=1, factor=2, scheduler=kind), 5, ledger)
+        assert [call.args[1:3] for call in judged.call_args_list] == [(9, 2), (10, 2)]
+        assert list(scheduler.overdue) == [9, 10] if kind == "asha" else [9]
 
 
 JOURNEY = """

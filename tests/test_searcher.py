@@ -12,6 +12,7 @@ import optuna
 import pytest
 from ray.tune.search import Searcher
 
+from study import sampler as sampler_module
 from study.searcher import StudySearcher
 from study.space import Study, load
 from study.trials import EndState, EpochRecord, Trial, fold
@@ -115,14 +116,21 @@ def abreast(driver: Driver, open_: list[dict[str, Any]], count: int, slots: int 
     return handed_out
 
 
-@pytest.mark.parametrize(("sampler", "count"), [("tpe", 30), ("gp", 30), ("qmc", 20), ("random", 20), ("nsga2", 150)])
-def test_that_is_so_too_where_several_trials_run_at_once(tmp_path: Path, sampler: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("sampler", "count", "cuts"),
+    [("tpe", 30, [20]), ("gp", 18, [14]), ("qmc", 20, [9]), ("random", 20, [9]), ("nsga2", 60, [25, 33, 41, 49])],
+)
+def test_that_is_so_too_where_trials_run_at_once_and_samplers_do_not_see_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str, count: int, cuts: list[int]
+) -> None:
+    for bound, value in (("_RANDOM_FIRST", 4), ("_TPE_SEES", 8), ("_GP_SEES", 6), ("_POPULATION", 5)):
+        monkeypatch.setattr(sampler_module, bound, value)
     study = space(tmp_path, sampler=sampler)
-    whole = abreast(Driver(study, limit=200), [], count)
-    for cut in (9, count // 2 + 1, count - 3):
-        first, open_ = Driver(study, limit=200), list[dict[str, Any]]()
+    whole = abreast(Driver(study), [], count)
+    for cut in cuts:
+        first, open_ = Driver(study), list[dict[str, Any]]()
         abreast(first, open_, cut)
-        second = Driver(study, first.events, limit=200)
+        second = Driver(study, first.events)
         resumed = {config["trial"]: config for config in (second.ask() for _ in open_)}
         assert [resumed[config["trial"]]["params"] for config in open_] == [config["params"] for config in open_]
         assert abreast(second, [resumed[config["trial"]] for config in open_], count - cut) == whole[cut:]

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study import trials
-from study.trials import EpochRecord, Ledger, LedgerError, fold, heal, read_events, read_trials
+from study.trials import EpochRecord, Ledger, LedgerError, fold, heal, read_events, read_trial, read_trials
 
 START: dict[str, Any] = {
     "origin": "search",
@@ -216,6 +216,8 @@ def test_the_file_says_what_the_events_say(
     ledger.close()
     assert read_events(ledger.path) == json.loads(json.dumps(written))
     assert read_trials(ledger.path) == fold(written)
+    alone = [read_trial(ledger.path, number) for number in range(6)]
+    assert [trial for trial in alone if trial is not None] == fold(written)
     for trial in read_trials(ledger.path):
         assert [record.step for record in trial.epochs] == list(range(1, steps[trial.number] + 1))
         assert trial.attempt == attempts[trial.number]
