@@ -155,8 +155,12 @@ def plan(
     """
     from study.machine import cache_folder
     from study.plan import plan as forecast
+    from study.sampler import caution
 
-    told = forecast(_space(space, settings), data, cache_folder(cache), trials)
+    study = _space(space, settings)
+    told = forecast(study, data, cache_folder(cache), trials)
+    if warned := caution(study):
+        typer.echo(warned, err=True)
     typer.echo(json.dumps(told.as_dict(), indent=1) if as_json else str(told))
 
 

@@ -21,13 +21,13 @@ from rfcx_model import compute, network, predict
 from rfcx_model.errors import InputError, RunError
 from rfcx_model.hyperparameters import Hyperparameters, build, flatten
 from rfcx_model.recordings import Recordings, load
-from study import launch, recipe
+from study import recipe
 from study.bundle import CARD, CONFIG, Bundle, load_bundle
 from study.display import Display
 from study.machine import cores
 from study.setting import Setting, spectrograms
+from study.stage_tasks import StageOrder, train_stages
 from study.store import open_store
-from study.trainable import StageOrder
 from study.work import stored_request
 
 FORMAT: Final = 1
@@ -75,7 +75,7 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
     stored = store.load(name)
     if stored is None or stored.epoch < request.epochs(hyperparameters):
         needed = [*recipe.earlier(request), request]
-        launch.train_stages(setting, [StageOrder(hyperparameters, one, bundle.seed) for one in needed], display)
+        train_stages(setting, [StageOrder(hyperparameters, one, bundle.seed) for one in needed], display)
     else:
         display.say("every stage was found in the store; nothing was trained")
     trained = store.load(name)

@@ -2,130 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import logging
-import os
 import platform
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import ray
 import torch
 from ray import tune
 
 from rfcx_model import compute, network
-from rfcx_model.errors import InputError, RunError, first_line, last_line
+from rfcx_model.errors import InputError, RunError
 from rfcx_model.hyperparameters import Network, Windows
 from rfcx_model.recordings import load
-from study import nodes, other_questions, recipe
-from study.address import refusal
+from study import nodes, other_questions
 from study.budget import spent
+from study.desk import open_desk, pass_on
 from study.display import Display
 from study.driver_lease import driver_lease
-from study.machine import Share, cores, share_of
+from study.machine import Share
 from study.optuna_journal import OptunaJournal
-from study.ray_environment import WORKERS
-from study.ray_folder import ray_folder
-from study.recorder import Recorder, Start
+from study.ray_session import session
+from study.recorder import Recorder
+from study.sampler import caution
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
 from study.setting import Setting, spectrograms, trial_seed
 from study.space import Study
-from study.space_settings import Resources
+from study.stage_tasks import StageOrder, train_shared
 from study.store import open_store
 from study.study_folder import Order, networks, write_study
-from study.trainable import Desk, Job, StageOrder, train_stage, trial, trial_name
-from study.trials import EndState, Ledger, read_trials
+from study.trainable import Job, trial
+from study.trials import Ledger, read_trials
+from study.tune_events import TuneEvents
 from study.work import done_work, planned_work, shared_stages
 
-LOCAL_STORE_BYTES = 200 * 1024**2  # Ray carries boxes and configs; spectrograms are memory-mapped files
-AGAIN_S = 2.0
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 RETRIES = 1  # of a trial that failed at an epoch; it goes on from the one before
-
-
-@contextlib.contextmanager
-def session(address: str | None) -> Iterator[None]:
-    """Ray, up. A local cluster listens on loopback only and leaves no process and no folder behind.
-
-    Raises:
-        InputError: there is no cluster at the address, or it cannot be joined.
-        RunError: Ray did not start on this machine.
-    """
-    if address is not None:
-        try:
-            ray.init(
-                address=address,
-                runtime_env={"env_vars": {name: os.environ[name] for name in WORKERS if name in os.environ}},
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-            raise refusal(address, error) from error
-        try:
-            with _heard_interrupts(), contextlib.redirect_stdout(sys.stderr):  # Ray tells of lost nodes on stdout
-                yield
-        finally:
-            ray.shutdown()
-        return
-    with ray_folder() as folder:
-        try:
-            _start(folder)
-            with _heard_interrupts():
-                yield
-        finally:
-            ray.shutdown()
-
-
-def _start(folder: Path) -> None:
-    try:
-        ray.init(
-            address="local",
-            num_cpus=cores(),
-            include_dashboard=False,
-            object_store_memory=LOCAL_STORE_BYTES,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=str(folder),
-        )
-    except Exception as error:  # Ray raises a bare one where its processes are not up in half a minute
-        raise RunError(
-            f"Ray could not start on this machine: {first_line(error)} Call again; a machine that is very busy may "
-            "need that, and `--address` takes a Ray that runs already."
-        ) from error
-
-
-@contextlib.contextmanager
-def _heard_interrupts() -> Iterator[None]:
-    """Ctrl-C until it is heard: code of Ray may swallow a KeyboardInterrupt, so it is raised again a little later."""
-
-    def strike(_number: int, _frame: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread hears signals
-        return
-    kept = {number: signal.signal(number, strike) for number in (signal.SIGINT, signal.SIGALRM)}
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-
-
-def share(asked: Resources) -> Share:
-    """What each trial gets of the cluster that Ray is connected to; see `machine.share_of`."""
-    return share_of(nodes.room(), asked)
 
 
 def run(study: Study, order: Order, display: Display) -> Path:
@@ -139,8 +53,10 @@ def run(study: Study, order: Order, display: Display) -> Path:
     folder = order.out / f"{study.name}-{study.signature(recordings.fingerprint)[:8]}"
     if told := other_questions.difference(study, recordings.fingerprint, folder):
         display.say(told)
+    if told := caution(study):
+        display.say(told)
     with session(order.address):
-        slots = share(study.resources)
+        slots = nodes.share(study.resources)
         torch.set_num_threads(slots.threads)
         setting = Setting(
             recordings=recordings,
@@ -179,7 +95,7 @@ def _run(study: Study, setting: Setting, ledger: Ledger, order: Order, slots: Sh
     """All that changes the study's folder."""
     folder = ledger.path.parent
     write_study(study, setting, folder, order)
-    job = Job(study, setting, folder, _open_desk())
+    job = Job(study, setting, folder, open_desk())
     cost = planned_work(study, setting, order.trials)
     display.say(f"{folder}: {cost}")
     orders = [
@@ -190,64 +106,6 @@ def _run(study: Study, setting: Setting, ledger: Ledger, order: Order, slots: Sh
     _search(job, ledger, slots, order, display)
     trials = read_trials(ledger.path)
     display.say(str(done_work(study, setting, open_store(setting.store, setting.device or compute.best()), trials)))
-
-
-def train_stages(setting: Setting, orders: Sequence[StageOrder], display: Display) -> None:
-    """Start Ray on this machine just to train some stages.
-
-    Raises:
-        RunError: a stage failed.
-    """
-    with session(None):
-        slots = share(Resources(cpus=float(setting.threads)))
-        torch.set_num_threads(setting.threads)
-        train_shared(setting, _open_desk(), orders, slots, display)
-
-
-def _open_desk() -> Any:
-    """The desk, on the driver's own node: it must not be lost with another."""
-    return Desk.options(scheduling_strategy=nodes.on_node(nodes.here())).remote()  # type: ignore[attr-defined]
-
-
-def train_shared(setting: Setting, desk: Any, orders: Sequence[StageOrder], slots: Share, display: Display) -> None:
-    """Train stages as Ray tasks, each as soon as those before it are done. Those in the store are passed over.
-
-    Raises:
-        RunError: a stage failed.
-    """
-    store = open_store(setting.store, setting.device or compute.best())
-    tasks: dict[str, Any] = {}
-    total = 0
-    for order in orders:
-        hyperparameters, request, partition = order.hyperparameters, order.request, setting.partition(order.seed)
-        name, epochs = request.name(hyperparameters, partition), request.epochs(hyperparameters)
-        done = store.epochs_done(name)
-        if done >= epochs or name in tasks:
-            continue
-        total += len(request.held_out) * (epochs - done)
-        earlier = [tasks[n] for n in recipe.names(request.after, hyperparameters, partition) if n in tasks]
-        task = train_stage.options(num_cpus=slots.cpus, num_gpus=slots.gpus)
-        tasks[name] = task.remote(order, setting, desk, *earlier)
-    if not tasks:
-        return
-    before, patience = ray.get(desk.trained.remote()), nodes.Patience(slots, display.say)
-    with display.phase("shared stages", total):
-        left = list(tasks.values())
-        while left:
-            patience.look()
-            ready, left = ray.wait(left, num_returns=len(left), timeout=0.5)
-            display.at(ray.get(desk.trained.remote()) - before)
-            _pass_on(desk, display)
-            try:
-                ray.get(ready)
-            except ray.exceptions.RayError as error:
-                raise RunError(f"a shared stage failed: {last_line(error)}") from error
-
-
-def _pass_on(desk: Any, display: Display) -> None:
-    """What workers have to say."""
-    for text in ray.get(desk.heard.remote()):
-        display.say(text)
 
 
 def _search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Display) -> None:
@@ -265,7 +123,7 @@ def _search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Displ
         over = partial(spent, study.budget, study.objective.noise, recorder.trials.values())
         searcher = StudySearcher(study, list(recorder.trials.values()), limit, lambda: bool(over()))
         patience = nodes.Patience(slots, display.say)
-        callback = _Callback(job, recorder, searcher, scheduler, patience)
+        callback = TuneEvents(job, recorder, searcher, scheduler, patience)
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(trial, job=job), {"cpu": slots.cpus, "gpu": slots.gpus}),
             tune_config=tune.TuneConfig(
@@ -292,7 +150,7 @@ def _search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Displ
                 if callback.error is not None:
                     raise callback.error from None
                 raise
-            _pass_on(job.desk, display)
+            pass_on(job.desk, display)
         if why := over():
             display.say(f"no further trial is begun: {why}")
         for number, told in list(recorder.trials.items()):
@@ -303,144 +161,6 @@ def _search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Displ
             raise RunError(f"every trial failed; trial {failed[0].number}: {failed[0].reason}")
     finally:
         recorder.close()
-
-
-Event = TypeVar("Event", bound=Callable[..., None])
-
-
-def _kept(event: Event) -> Event:
-    """Keep what an event's method raises: Tune makes a long text of it."""
-
-    @wraps(event)
-    def method(self: _Callback, *told: Any, **facts: Any) -> None:
-        try:
-            event(self, *told, **facts)
-        except Exception as error:
-            self.error = error
-            raise
-
-    return cast(Event, method)
-
-
-class _Callback(tune.Callback):
-    """Tune's events → the recorder, with the state that is true."""
-
-    def __init__(
-        self,
-        job: Job,
-        recorder: Recorder,
-        searcher: StudySearcher,
-        scheduler: StudyScheduler,
-        patience: nodes.Patience,
-    ) -> None:
-        self._job = job
-        self._recorder = recorder
-        self._searcher = searcher
-        self._scheduler = scheduler
-        self._patience = patience
-        self._troubles: dict[int, str] = {}
-        self.error: Exception | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune writes its callbacks to a file that is never read back."""
-        return {}
-
-    @_kept
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Trials that no node has room for would wait without a word."""
-        del iteration, trials, info
-        self._patience.look()
-
-    @_kept
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A first or another attempt."""
-        del iteration, trials, info
-        config = trial.config
-        number, replicate = config["trial"], config["replicate"]
-        known = self._recorder.trials.get(number)
-        self._recorder.started(
-            Start(
-                number=number,
-                name=trial_name(self._job.study, config),
-                origin=self._searcher.origin(number),
-                attempt=config["attempt"] if known is None else known.attempt + 1,
-                replicate=replicate,
-                seed=trial_seed(self._job.study.search.seed, replicate),
-                config=self._job.study.config(config["params"]),
-                proposal=self._searcher.proposal(number),
-                after=self._troubles.pop(number, ""),
-            )
-        )
-
-    @_kept
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        """An epoch. Once there is a new one, failures are counted anew: a cluster may lose a node every night."""
-        del iteration, trials, info
-        number = trial.config["trial"]
-        before = self._recorder.trials[number].step
-        self._recorder.epoch(number, result)
-        if self._recorder.trials[number].step > before:
-            trial.run_metadata.num_failures = 0
-
-    @_kept
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The end, by itself or stopped."""
-        del iteration, trials, info
-        number = trial.config["trial"]
-        self._job.desk.drop.remote(f"trial {number}")
-        if number in self._scheduler.pruned:
-            self._end(number, "PRUNED", self._scheduler.pruned[number])
-        elif self._recorder.trials[number].step >= (trial.last_result or {}).get("planned", 1):
-            self._end(number, "COMPLETE", "")
-        else:
-            self._end(number, "FAILED", "ended before its last epoch without an error")
-
-    @_kept
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The end of a trial whose retries are used up."""
-        del iteration, trials, info
-        number = trial.config["trial"]
-        self._job.desk.drop.remote(f"trial {number}")
-        error = _told(trial)
-        self._refuse_full_disk(number, error)
-        path = self._job.folder / "trials" / self._recorder.trials[number].name / "error.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{error}\n", encoding="utf-8")
-        self._end(number, "FAILED", last_line(error))
-
-    @_kept
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A failure that is tried again."""
-        del iteration, trials, info
-        number, error = trial.config["trial"], _told(trial)
-        self._job.desk.drop.remote(f"trial {number}")
-        self._refuse_full_disk(number, error)
-        self._troubles[number] = last_line(error)
-        self._recorder.display.say(f"trial {self._recorder.trials[number].name} is tried again: {last_line(error)}")
-
-    def _refuse_full_disk(self, number: int, error: str) -> None:
-        """A disk that takes no more costs no trial: the run ends, the trial stays unfinished and is carried on."""
-        if any(f"[Errno {code}]" in last_line(error) for code in NO_ROOM):
-            raise RunError(
-                f"trial {number} could not write: {last_line(error)}. Make room, or make the folder writable, and "
-                "call `run` again; it goes on from the last finished epoch."
-            )
-
-    def _end(self, number: int, state: EndState, reason: str) -> None:
-        told = self._recorder.trials[number]
-        _pass_on(self._job.desk, self._recorder.display)
-        true = self._searcher.tell(number, state, told.metrics.get("score"), told.metrics)
-        self._recorder.ended(number, true, reason)
-
-
-def _told(trial: Any) -> str:
-    """What Ray has on record of a trial's failures: on the driver's own disk, or where that is full in the study."""
-    try:
-        return Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
-    except (OSError, TypeError):
-        return str(trial.get_error() or "no error on record")
 
 
 @ray.remote

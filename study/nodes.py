@@ -25,7 +25,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 import rfcx_model
 import study
 from rfcx_model.errors import InputError, RunError, last_line
-from study.machine import Share
+from study.machine import Share, share_of
+from study.space_settings import Resources
 
 ANSWER_S: Final = 60.0  # a worker's start; assumption
 LOOK_S: Final = 5.0
@@ -222,3 +223,8 @@ class Patience:
                 f"no node has had {need} for a trial for {NEW_NODE_S:g} s. Call `run` again once the cluster has one; "
                 "it goes on from the last finished epoch."
             )
+
+
+def share(asked: Resources) -> Share:
+    """What each trial gets of the cluster that Ray is connected to; see `machine.share_of`."""
+    return share_of(room(), asked)

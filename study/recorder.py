@@ -1,6 +1,6 @@
 """What becomes of a trial goes through here, once: ledger first, then TensorBoard and mirrors, then the display.
 
-The driver has one Recorder. It knows no Ray: `launch` calls it from Tune's callbacks.
+The driver has one Recorder. It knows no Ray: `tune_events` calls it.
 """
 
 from __future__ import annotations

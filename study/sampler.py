@@ -69,6 +69,19 @@ def sampler(study: Study, number: int, index: int) -> BaseSampler:
         return _Sobol(study, index)
 
 
+def caution(study: Study) -> str:
+    """What a person should know of the space's sampler beside its scheduler, before the study is run; or nothing."""
+    search = study.search
+    waits_for = {"gp": _RANDOM_FIRST, "nsga2": _POPULATION}.get(search.sampler)
+    if waits_for is None or search.scheduler == "none" or search.grace >= study.epoch_range()[1]:
+        return ""
+    return (
+        f'[search] sampler = "{search.sampler}" learns from COMPLETE trials alone and proposes at random until there '
+        f'are {waits_for}; scheduler = "{search.scheduler}" ends most trials before. "tpe" learns from pruned ones too; '
+        'scheduler = "none" lets every trial end.'
+    )
+
+
 def _weights(study: Study) -> tuple[float, ...]:
     return (study.objective.lwlrap, study.objective.precision) if study.objective.rule == "pareto" else (1.0,)
 

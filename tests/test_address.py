@@ -17,7 +17,7 @@ from ray._private.utils import check_version_info
 from rfcx_model.errors import InputError
 from study import address
 from study.address import refusal, refuse_unreachable
-from study.launch import session
+from study.ray_session import session
 
 SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 

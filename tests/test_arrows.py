@@ -11,7 +11,17 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TOP = {"study", "rfcx_model", "search_spaces", "tests", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"}
-RAY = {"launch", "nodes", "searcher", "scheduler", "trainable", "tensorboard"}
+RAY = {
+    "desk",
+    "launch",
+    "nodes",
+    "ray_session",
+    "scheduler",
+    "searcher",
+    "stage_tasks",
+    "trainable",
+    "tune_events",
+}
 OPTUNA = {"space", "searcher", "sampler", "report", "optuna_journal"}
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "joblib", "marshal"}
 

@@ -10,11 +10,11 @@ import time
 import pytest
 
 from rfcx_model.errors import RunError
-from study import launch
+from study import ray_session
 
 
 def test_an_interrupt_that_is_swallowed_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "AGAIN_S", 0.05)
+    monkeypatch.setattr(ray_session, "AGAIN_S", 0.05)
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM)
     with pytest.raises(KeyboardInterrupt):
         _swallow_the_first()
@@ -23,7 +23,7 @@ def test_an_interrupt_that_is_swallowed_is_raised_again(monkeypatch: pytest.Monk
 
 
 def _swallow_the_first() -> None:
-    with launch._heard_interrupts():
+    with ray_session._heard_interrupts():
         with contextlib.suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(1.0)
@@ -37,4 +37,4 @@ def test_a_ray_that_does_not_start_is_said_in_a_sentence(monkeypatch: pytest.Mon
 
     monkeypatch.setattr("ray.init", late)
     with pytest.raises(RunError, match=r"Ray could not start on this machine: The current node timed out"):
-        launch.session(None).__enter__()
+        ray_session.session(None).__enter__()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.trainable import Desk
+from study.desk import Desk
 
 PLAIN: Any = Desk.__ray_metadata__.modified_class  # type: ignore[attr-defined]
 
@@ -97,8 +97,8 @@ from study import ray_environment
 ray_environment.settle(None)
 import ray
 
-from study.launch import session
-from study.trainable import Desk, DeskLease
+from study.ray_session import session
+from study.desk import Desk, DeskLease
 
 with session(None):
     desk = Desk.remote()

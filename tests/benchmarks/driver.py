@@ -29,7 +29,7 @@ import torch
 from driver_queue import Driver, Meter, Place
 from rich.console import Console
 
-from study import launch, recorder
+from study import recorder, tune_events
 from study.display import Display
 from study.space import Study, load
 from study.trials import EpochRecord
@@ -96,7 +96,7 @@ def measure(sampler: str, asked: argparse.Namespace) -> None:
     study = load(asked.space, {"search.sampler": sampler, "search.scheduler": asked.scheduler})
     torch.set_num_threads(1)
     with ExitStack() as stack:
-        stack.enter_context(patch.object(launch, "_pass_on", lambda desk, display: None))  # a question to an actor
+        stack.enter_context(patch.object(tune_events, "pass_on", lambda desk, display: None))  # a question to an actor
         if asked.no_fsync:
             stack.enter_context(patch.object(os, "fsync", lambda file: None))
         if asked.no_boards:

@@ -1,6 +1,6 @@
 """A study's driver without Ray and without training: a queue of events stands in for Tune and for its workers.
 
-Searcher, scheduler, recorder and the callbacks of `study.launch` are the real ones, called in Tune's order (which
+Searcher, scheduler, recorder and the callbacks of `study.tune_events` are the real ones, called in Tune's order (which
 tests/test_scheduler.py tells). Made up are the trials: how long their epochs take, and their scores.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 import numpy as np
 from ray.tune.schedulers import TrialScheduler
 
-from study import launch, objective
+from study import objective, tune_events
 from study.budget import spent
 from study.display import Display
 from study.knob import Knob
@@ -83,10 +83,10 @@ class SimulatedTrial:
 
 
 class Desk:
-    """`study.trainable.Desk` without a process: what the callbacks ask of it has no answer that they wait for."""
+    """`study.desk.Desk` without a process: what the callbacks ask of it has no answer that they wait for."""
 
     class drop:  # spoken to as one speaks to an actor's method
-        """See `study.trainable.Desk.drop`."""
+        """See `study.desk.Desk.drop`."""
 
         @staticmethod
         def remote(owner: str) -> None:
@@ -125,7 +125,7 @@ class Driver:
         over = partial(spent, study.budget, study.objective.noise, self._recorder.trials.values())
         self._searcher = StudySearcher(study, known, place.limit, lambda: bool(over()))
         job, nobody = cast(Any, Job(study, place.folder)), cast(Any, None)
-        self._callback = launch._Callback(job, self._recorder, self._searcher, self._scheduler, nobody)
+        self._callback = tune_events.TuneEvents(job, self._recorder, self._searcher, self._scheduler, nobody)
         self._study, self._slots = study, place.slots
         self._queue: list[tuple[float, int, SimulatedTrial]] = []
         self._now, self._asked = 0.0, 0

@@ -124,7 +124,7 @@ def _curve(value: float, planned: int, noise: float, luck: Generator) -> Floats:
 
 
 def _epoch(searcher: StudySearcher, scheduler: StudyScheduler, number: int, trial: _Played) -> None:
-    """One more epoch, told in the order in which Tune and the callback of `study.launch` tell it."""
+    """One more epoch, told in the order in which Tune and the callback of `study.tune_events` tell it."""
     trial.step += 1
     score, planned = float(trial.scores[trial.step - 1]), len(trial.scores)
     result: dict[str, Any] = {"trial": number, "step": trial.step, "score": score, "planned": planned}
