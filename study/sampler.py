@@ -77,8 +77,8 @@ def caution(study: Study) -> str:
         return ""
     return (
         f'[search] sampler = "{search.sampler}" learns from COMPLETE trials alone and proposes at random until there '
-        f'are {waits_for}; scheduler = "{search.scheduler}" ends most trials before. "tpe" learns from pruned ones too; '
-        'scheduler = "none" lets every trial end.'
+        f'are {waits_for}; scheduler = "{search.scheduler}" ends most trials before. "tpe" learns from pruned '
+        'ones too; scheduler = "none" lets every trial end.'
     )
 
 
