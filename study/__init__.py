@@ -4,7 +4,8 @@ What is asked: space (with knob, space_settings, space_file, space_tables, space
 space_checks), objective. Who proposes and who stops: searcher (with sampler, early_stages), scheduler, budget. What a
 trial asks for and does: recipe, stages and their store, work, setting, stage_tasks, trainable, desk. Who runs it all:
 launch, with tune_events, ray_session, ray_environment, ray_folder, machine, address, nodes, driver_lease. What is on
-record: trials (the ledger), recorder, tally, optuna_journal, study_folder, other_questions, study_json, whole_file.
+record: trials (the ledger), recorder, tally, optuna_journal, study_folder, scored, other_questions, study_json,
+whole_file.
 What people see: display, tensorboard, plan, report (with facts, tables, figures, sentences, markdown), arms (with
 arms_tables, arms_sentences), truth (with truth_table). What comes out: export and bundle, final, judge. All at once:
 demo.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rfcx_model.folds import folds_hash
 from rfcx_model.hyperparameters import Network
+from study.scored import write_ruler
 from study.setting import Setting, trial_seed
 from study.space import Study
 from study.whole_file import write_whole
@@ -41,7 +42,7 @@ def networks(study: Study) -> list[Network]:
 
 
 def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> None:
-    """study.json and folds.csv, written anew at each start."""
+    """study.json, folds.csv and listed.npz, written anew at each start."""
     folder.mkdir(parents=True, exist_ok=True)
     recordings = setting.recordings
     ids = recordings.train["recording_id"]
@@ -74,6 +75,7 @@ def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> N
         "threads": setting.threads,
     }
     write_whole(folder / "folds.csv", "recording_id,replicate,fold\n" + "".join(rows))
+    write_ruler(folder, recordings)
     write_whole(folder / "study.json", json.dumps(facts, indent=1) + "\n")
 
 
