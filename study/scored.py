@@ -71,7 +71,7 @@ def read_ruler(folder: Path) -> Ruler:
     """
     path = folder / LISTED
     try:
-        with np.load(path) as kept:
+        with path.open("rb") as file, np.load(file) as kept:
             recording, species = kept["recording"], kept["of_species"]
             listed = Listed(recording, species, kept["template"], kept["positive"], len(kept["species"]))
             return Ruler(kept["ids"], kept["sites"], kept["species"], listed)
@@ -87,7 +87,7 @@ def read_ruler(folder: Path) -> Ruler:
 def out_of_fold(folder: Path, trial: Trial) -> OutOfFold | None:
     """What a trial's fold models said at its last measured epoch; None where that is not on file whole."""
     try:
-        with np.load(folder / (trial.scores or "")) as kept:
+        with (folder / (trial.scores or "")).open("rb") as file, np.load(file) as kept:
             return OutOfFold(*(kept[name] for name in ("recording_scores", "box_scores", "folds")))
     except _UNREADABLE:
         return None
