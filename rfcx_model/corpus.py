@@ -54,7 +54,7 @@ class Corpus:
 
     sounds: Sounds
     frames: Indices  # (recording,) lengths
-    folds: Indices  # (recording,)
+    folds: Indices  # (recording,) LOCKED for those that are neither trained on nor scored
     boxes: Boxes
     listed: Listed
     windows: WindowLabels  # the training grid of every recording

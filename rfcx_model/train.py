@@ -19,6 +19,7 @@ from rfcx_model import batches, network, predict
 from rfcx_model.augment import augment
 from rfcx_model.compute import Compute
 from rfcx_model.corpus import Corpus
+from rfcx_model.folds import LOCKED
 from rfcx_model.hyperparameters import Hyperparameters, Stage1, Stage2, Stage3, StageName
 from rfcx_model.labels import Floats, Lessons, WindowLabels, pseudo_positives, with_pseudo
 from rfcx_model.learner import HeldOut, Learner, State, restore, snapshot
@@ -139,7 +140,7 @@ def _learner(name: StageName, task: Task, index: int) -> Learner:
     if isinstance(knobs, Stage3) and task.lessons:
         labels = taught(labels, task.lessons[index], knobs)
     optimiser = torch.optim.Adam(net.parameters(), lr=knobs.learning_rate, weight_decay=knobs.weight_decay)
-    return Learner(held_out, net, optimiser, average, labels, ~np.isin(task.corpus.folds, held_out))
+    return Learner(held_out, net, optimiser, average, labels, ~np.isin(task.corpus.folds, (*held_out, LOCKED)))
 
 
 def taught(labels: WindowLabels, lessons: Lessons, knobs: Stage3) -> WindowLabels:
@@ -222,7 +223,7 @@ def _out_of_fold(task: Task, learners: Sequence[Learner]) -> OutOfFold:
     boxes = np.full(len(corpus.boxes.recording), -1.0, dtype=np.float32)
     folds = np.full(n_recordings, -1, dtype=np.int64)
     for learner in learners:
-        held_out = np.flatnonzero(~learner.training)
+        held_out = np.flatnonzero(np.isin(corpus.folds, learner.held_out))
         if not len(held_out):
             continue
         grid = predict.ruler_grid(corpus.frames, held_out, ruler, corpus.frames_per_s)

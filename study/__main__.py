@@ -263,6 +263,42 @@ def arms(
         arms_tables.show(told, arms_tables.console())
 
 
+@app.command()
+def confirm(
+    study: Annotated[Path, typer.Argument(help="A study's folder.")],
+    replicates: Annotated[int, typer.Option(help="How often each setting runs again: declared, never lowered.", min=1)],
+    top: Annotated[int | None, typer.Option(help="The best so many settings.", min=1)] = None,
+    by: Annotated[str | None, typer.Option(help="The best setting of each value of this knob.")] = None,
+    fill: Annotated[bool, typer.Option("--fill", help="First give each value as many trials as the others.")] = False,
+    data: Annotated[Path | None, typer.Option("--data", help="The study's data, where they have moved.")] = None,
+    cache: Cache = None,
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Stop after so many hours.", min=0.001)] = None,
+    settings: Settings = None,
+) -> None:
+    """Run the best settings and the baseline again, on fresh partitions and seeds; resumes.
+
+    Example: rfcx-study confirm studies/mixup-1a2b3c4d --by stage3.mixup_site --replicates 10
+    """
+    from study import ray_environment
+    from study.address import refuse_unreachable
+    from study.candidates import Wanted
+    from study.restored import order_of, restored
+
+    wanted = Wanted(replicates, top, by, fill)
+    refuse_unreachable(address)
+    asked = restored(study, settings or [])
+    order = order_of(study, data, cache, address, hours)
+    ray_environment.settle(address)
+    from study.confirm import confirm as again
+    from study.display import Display
+    from study.report import write
+
+    again(study, asked, order, wanted, Display())
+    page, _ = write(study)
+    typer.echo(f"report  {page}")
+
+
 @app.command("export")
 def export_(
     study: Annotated[Path, typer.Argument(help="A study's folder.")],

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import statistics
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Hyperparameters, build, flatten, leaks
 from study.bundle import CARD, CONFIG, Bundle, to_json
+from study.candidates import ranking
+from study.confirmed import Confirmation, Standing, confirmation
 from study.facts import finite, shown
 from study.study_json import read_study, recipe_of
 from study.tables import number, signed
@@ -21,18 +22,21 @@ from study.trials import Trial, read_trials
 
 
 def export(study_folder: Path, bundle: Path, trial: int | None = None) -> Path:
-    """Write the best COMPLETE trial of the search, or the one numbered `trial`, as a bundle; returns its folder.
+    """Write the confirmed winner, else the best COMPLETE trial, or the one numbered `trial`; returns its folder.
 
     Raises:
         InputError: no such study, no finished trial, the asked trial is not finished or leaky, or the target exists.
     """
     study = read_study(study_folder)
     trials = read_trials(study_folder / "trials.jsonl")
-    chosen = chosen_trial(study_folder, trials, trial)
+    confirmed = confirmation(study_folder, trials)
+    winner = confirmed.winner if confirmed is not None else None
+    asked = winner.candidate.trial if trial is None and winner is not None else trial
+    chosen = chosen_trial(study_folder, trials, asked)
     if os.path.lexists(bundle):
         raise InputError(f"{bundle}: exists already. Give a folder that does not exist yet, or remove it.")
     made = _bundle(study_folder, study, chosen)
-    _write(bundle, {CONFIG: to_json(made), CARD: card(made, study, trials, asked=trial is not None)})
+    _write(bundle, {CONFIG: to_json(made), CARD: card(made, study, trials, Chosen(trial, confirmed))})
     return bundle
 
 
@@ -58,7 +62,7 @@ def chosen_trial(study_folder: Path, trials: list[Trial], asked: int | None) -> 
                 f"{ledger}: a finished (COMPLETE) trial is needed, but got {got}. "
                 "Carry on with `rfcx-study run`; pruned and leaky trials are never exported."
             )
-        return _best(finished)
+        return ranking(finished)[0]
     found = next((trial for trial in trials if trial.number == asked), None)
     ready = ", ".join(str(trial.number) for trial in finished[:20]) or "none yet"
     if found is not None and leaks(found.config):
@@ -72,29 +76,40 @@ def chosen_trial(study_folder: Path, trials: list[Trial], asked: int | None) -> 
     raise InputError(f"{ledger}: trial {asked} must be COMPLETE with a score, but {got}. Finished: {ready}.")
 
 
-def _best(finished: list[Trial]) -> Trial:
-    settings: dict[str, dict[int, Trial]] = {}
-    for trial in finished:
-        settings.setdefault(json.dumps(trial.config, sort_keys=True), {}).setdefault(trial.replicate, trial)
-    most = max(len(replicates) for replicates in settings.values())
-    whole = [replicates for replicates in settings.values() if len(replicates) == most]
-    best = max(whole, key=lambda replicates: statistics.fmean(finite(t.score) or 0.0 for t in replicates.values()))
-    return best[min(best)]
+@dataclass(frozen=True)
+class Chosen:
+    """How a trial came to be exported: by its number, by a confirmation, or by the search alone."""
+
+    number: int | None
+    confirmed: Confirmation | None
+
+    def standing(self, trial: int) -> Standing | None:
+        """What a confirmation says of the trial's setting."""
+        return (
+            next((s for s in self.confirmed.standings if s.candidate.trial == trial), None) if self.confirmed else None
+        )
+
+    def how(self, replicates: int) -> str:
+        """In words."""
+        if self.number is not None:
+            return "asked for by number"
+        if self.confirmed is not None and self.confirmed.winner is not None:
+            return "the highest mean score of those that were confirmed"
+        return f"the highest mean score over {replicates} replicates" if replicates > 1 else "the highest score"
 
 
-def card(made: Bundle, study: Mapping[str, Any], trials: list[Trial], asked: bool) -> str:
+def card(made: Bundle, study: Mapping[str, Any], trials: list[Trial], chosen: Chosen) -> str:
     """card.md: how the configuration was chosen, what it changes, how it scored, and the commands to a submission."""
     finished = _ready(trials)
     first = next((trial for trial in finished if trial.origin == "baseline"), None)
     replicates = {trial.replicate for trial in finished if trial.config == flatten(made.hyperparameters)}
-    mean = f"the highest mean score over {len(replicates)} replicates" if len(replicates) > 1 else "the highest score"
-    how = "asked for by number" if asked else mean
     lines = [
         f"# {_text(made.study)}, trial {made.trial}",
         "",
         f"- Question: {_text(study.get('question'))}",
-        f"- Chosen: {how}, out of {len(finished)} finished trials of {len(trials)}.",
-        "- Confirmed: no. The score comes from the search itself and is optimistic as the best of several.",
+        f"- Chosen: {chosen.how(len(replicates))}, out of {len(finished)} finished trials of "
+        f"{sum(trial.origin != 'confirm' for trial in trials)}.",
+        f"- Confirmed: {_confirmed(chosen.standing(made.trial), chosen.confirmed)}",
         "",
         "## What differs from the baseline",
         "",
@@ -127,6 +142,20 @@ def card(made: Bundle, study: Mapping[str, Any], trials: list[Trial], asked: boo
         "",
     ]
     return "\n".join(lines)
+
+
+def _confirmed(standing: Standing | None, told: Confirmation | None) -> str:
+    if standing is None or told is None:
+        return "no. The score comes from the search itself and is optimistic as the best of several."
+    declared = len(told.declared.replicates)
+    if standing.score.n < declared or declared == 1:
+        return f"no. {standing.score.n} of {declared} declared replicates have run; it takes two or more, and all."
+    fall = f"; {signed(-standing.fall)} against the search" if standing.fall is not None else ""
+    lockbox = f", {number(standing.lockbox.mean)} on the lockbox" if standing.lockbox.n else ""
+    return (
+        f"yes, on {declared} fresh replicates: score {number(standing.score.mean)} ± {number(standing.score.half)} "
+        f"(95 % t-interval over partitions and seeds){lockbox}{fall}."
+    )
 
 
 def _ready(trials: list[Trial]) -> list[Trial]:

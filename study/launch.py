@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import ray
 import torch
-from ray import tune
 
 from rfcx_model import compute, network
-from rfcx_model.errors import InputError, RunError
+from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Network, Windows
-from rfcx_model.recordings import load
+from rfcx_model.recordings import Recordings, load
 from study import nodes, other_questions
-from study.budget import spent
-from study.desk import open_desk, pass_on
+from study.desk import open_desk
 from study.display import Display
 from study.driver_lease import driver_lease
 from study.machine import Share
-from study.optuna_journal import OptunaJournal
 from study.ray_session import session
-from study.recorder import Recorder
 from study.sampler import caution
-from study.scheduler import StudyScheduler
-from study.searcher import StudySearcher
-from study.setting import Setting, spectrograms, trial_seed
+from study.setting import Lockbox, Setting, spectrograms, trial_seed
 from study.space import Study
 from study.stage_tasks import StageOrder, train_shared
 from study.store import open_store
 from study.study_folder import Order, networks, write_study
-from study.trainable import Job, trial
+from study.trainable import Job
 from study.trials import Ledger, read_trials
-from study.tune_events import TuneEvents
-from study.work import done_work, planned_work, shared_stages
-
-RETRIES = 1  # of a trial that failed at an epoch; it goes on from the one before
+from study.tuning import search
+from study.work import Run, done_work, planned_work, shared_stages
 
 
 def run(study: Study, order: Order, display: Display) -> Path:
@@ -55,6 +47,48 @@ def run(study: Study, order: Order, display: Display) -> Path:
         display.say(told)
     if told := caution(study):
         display.say(told)
+    with ready(study, recordings, folder, order, display) as place:
+        write_study(study, place.job.setting, folder, order)
+        display.say(f"{folder}: {planned_work(study, place.job.setting, order.trials)}")
+        train_early(place, order.trials or study.budget.trials, None, display)
+        search(place.job, place.ledger, place.slots, order, display)
+        tell_work(place, display)
+    return folder
+
+
+def train_early(place: Place, limit: int | None, listed: Sequence[Run] | None, display: Display) -> None:
+    """Stages that several trials share: of the study's own ones up to `limit`, or of those that are listed."""
+    study, setting = place.job.study, place.job.setting
+    orders = [
+        StageOrder(hyperparameters, one, trial_seed(study.search.seed, replicate))
+        for hyperparameters, one, replicate in shared_stages(study, setting, limit, listed)
+    ]
+    train_shared(setting, place.job.desk, orders, place.slots, display)
+
+
+def tell_work(place: Place, display: Display) -> None:
+    """What sharing has saved so far."""
+    study, setting = place.job.study, place.job.setting
+    store = open_store(setting.store, setting.device or compute.best())
+    display.say(str(done_work(study, setting, store, read_trials(place.ledger.path))))
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A study that this process holds, ready to train: Ray is up, the data are encoded, the ledger may be written."""
+
+    job: Job
+    slots: Share
+    ledger: Ledger
+
+
+@contextmanager
+def ready(study: Study, recordings: Recordings, folder: Path, order: Order, display: Display) -> Iterator[Place]:
+    """Start or join Ray, find out what can be trained there, and take the study's lease.
+
+    Raises:
+        InputError: something that the user can mend.
+    """
     with session(order.address):
         slots = nodes.share(study.resources)
         torch.set_num_threads(slots.threads)
@@ -64,6 +98,7 @@ def run(study: Study, order: Order, display: Display) -> Path:
             cache=order.cache,
             store=order.store or folder / "stages",
             threads=slots.threads,
+            lockbox=Lockbox(study.search.lockbox, study.search.seed),
         )
         for replicate in range(study.search.replicates):
             setting.folds(trial_seed(study.search.seed, replicate))  # refuses what cannot be split
@@ -76,8 +111,8 @@ def run(study: Study, order: Order, display: Display) -> Path:
         spectrograms(recordings, baseline.frontend, order.cache, display)
         setting = replace(setting, device=_answer(tested, study, display))
         with driver_lease(folder, display.say) as lease:
-            _run(study, setting, Ledger(folder / "trials.jsonl", lease.check), order, slots, display)
-    return folder
+            job = Job(study, setting, folder, open_desk())
+            yield Place(job, slots, Ledger(folder / "trials.jsonl", lease.check))
 
 
 def _folders(study: Study, order: Order) -> list[nodes.Folder]:
@@ -89,78 +124,6 @@ def _folders(study: Study, order: Order) -> list[nodes.Folder]:
         *(nodes.Folder("network.pretrained", Path(path), written=False) for path in weights if Path(path).is_file()),
         *(nodes.Folder(option, path) for option, path in written.items() if path is not None),
     ]
-
-
-def _run(study: Study, setting: Setting, ledger: Ledger, order: Order, slots: Share, display: Display) -> None:
-    """All that changes the study's folder."""
-    folder = ledger.path.parent
-    write_study(study, setting, folder, order)
-    job = Job(study, setting, folder, open_desk())
-    cost = planned_work(study, setting, order.trials)
-    display.say(f"{folder}: {cost}")
-    orders = [
-        StageOrder(hyperparameters, one, trial_seed(study.search.seed, replicate))
-        for hyperparameters, one, replicate in shared_stages(study, setting, order.trials or study.budget.trials)
-    ]
-    train_shared(setting, job.desk, orders, slots, display)
-    _search(job, ledger, slots, order, display)
-    trials = read_trials(ledger.path)
-    display.say(str(done_work(study, setting, open_store(setting.store, setting.device or compute.best()), trials)))
-
-
-def _search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Display) -> None:
-    """The Tuner. Its own files go to `.ray/` in the study's folder and are never read back."""
-    study, limit = job.study, order.trials or job.study.budget.trials
-    hours = order.hours or study.budget.hours
-    known = read_trials(ledger.path)
-    planned = study.epoch_range()[1]
-    mirrors = [OptunaJournal(job.folder, study, known, display.say)]
-    recorder = Recorder(study, ledger, known, display, planned, mirrors)
-    scheduler = StudyScheduler(study.search, planned, known)
-    try:
-        for number, reason in scheduler.overdue.items():
-            recorder.ended(number, "PRUNED", reason)
-        over = partial(spent, study.budget, study.objective.noise, recorder.trials.values())
-        searcher = StudySearcher(study, list(recorder.trials.values()), limit, lambda: bool(over()))
-        patience = nodes.Patience(slots, display.say)
-        callback = TuneEvents(job, recorder, searcher, scheduler, patience)
-        tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(trial, job=job), {"cpu": slots.cpus, "gpu": slots.gpus}),
-            tune_config=tune.TuneConfig(
-                search_alg=searcher,
-                scheduler=scheduler,
-                num_samples=-1,
-                max_concurrent_trials=slots.concurrent,
-                time_budget_s=hours * 3600 if hours else None,
-                reuse_actors=True,
-                trial_dirname_creator=lambda ray_trial: f"{ray_trial.config['trial']:04d}",
-            ),
-            run_config=tune.RunConfig(
-                name=".ray",
-                storage_path=str(job.folder),
-                verbose=0,
-                callbacks=[callback],
-                failure_config=tune.FailureConfig(max_failures=RETRIES),
-            ),
-        )
-        with display.phase("trials", limit * planned):
-            try:
-                tuner.fit()
-            except Exception:
-                if callback.error is not None:
-                    raise callback.error from None
-                raise
-            pass_on(job.desk, display)
-        if why := over():
-            display.say(f"no further trial is begun: {why}")
-        for number, told in list(recorder.trials.items()):
-            if told.state == "RUNNING":  # Tune's time budget stops trials without a word to anyone
-                recorder.ended(number, "STOPPED", "the budget was spent")
-        failed = [told for told in recorder.trials.values() if told.state == "FAILED"]
-        if failed and len(failed) == len(recorder.trials):
-            raise RunError(f"every trial failed; trial {failed[0].number}: {failed[0].reason}")
-    finally:
-        recorder.close()
 
 
 @ray.remote

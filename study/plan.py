@@ -24,7 +24,7 @@ from rfcx_model.recordings import Recordings, load
 from rfcx_model.spectrogram import count_frames
 from study.machine import cores
 from study.recipe import Cost
-from study.setting import Setting
+from study.setting import Lockbox, Setting
 from study.space import Study
 from study.whole_file import write_whole
 from study.work import planned_work
@@ -69,7 +69,14 @@ def plan(study: Study, data: Path, cache: Path, trials: int | None) -> Forecast:
     """
     recordings = load(data)
     hyperparameters = study.hyperparameters(study.baseline)
-    setting = Setting(recordings, study.search.folds, Path(), Path(), threads=1)
+    setting = Setting(
+        recordings,
+        study.search.folds,
+        Path(),
+        Path(),
+        threads=1,
+        lockbox=Lockbox(study.search.lockbox, study.search.seed),
+    )
     cost = planned_work(study, setting, trials)
     place = compute.best()
     slots = study.resources.concurrent or (GPU_TRIALS if place.device.type == "cuda" else cores())

@@ -36,6 +36,7 @@ class Partition:
 
     fingerprint: str
     held_out: tuple[str, ...]  # (fold,) hash of the held-out recording ids
+    locked: str = ""  # hash of the recording ids in the lockbox
 
     @property
     def n_folds(self) -> int:
@@ -83,6 +84,7 @@ def _name(request: Request, hyperparameters: Hyperparameters, partition: Partiti
             "folds": request.held_out,
             "seed": request.seed,
             "measured_on": asdict(hyperparameters.ruler) if request.measured else None,
+            **({"locked": partition.locked} if partition.locked else {}),
         }
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
         known[request] = f"{request.stage}-{sha256(text.encode()).hexdigest()[:20]}"

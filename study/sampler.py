@@ -24,7 +24,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from study.space import Study, distribution
+from study.space import Params, Study, distribution, suggest
 
 _RANDOM_FIRST: Final = 10  # trials before a model is trusted; Optuna's own default
 _POPULATION: Final = 20  # of NSGA-II; a study has tens of trials, not the thousands of Optuna's 50. Assumption
@@ -80,6 +80,15 @@ def caution(study: Study) -> str:
         f'are {waits_for}; scheduler = "{search.scheduler}" ends most trials before. "tpe" learns from pruned '
         'ones too; scheduler = "none" lets every trial end.'
     )
+
+
+def drawn(study: Study, number: int, knob: str, value: Any) -> Params:
+    """A random setting for the trial `number` in which a knob has this value."""
+    seed = int(np.random.SeedSequence([study.search.seed, number]).generate_state(1)[0])
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    asked.enqueue_trial({knob: value})
+    return suggest(study, asked.ask())
 
 
 def _weights(study: Study) -> tuple[float, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -14,7 +14,7 @@ import torch
 
 from rfcx_model import compute, corpus
 from rfcx_model.batches import derive
-from rfcx_model.folds import assign_folds
+from rfcx_model.folds import LOCKED, assign_folds, lockbox
 from rfcx_model.hyperparameters import Frontend, Hyperparameters, Windows
 from rfcx_model.labels import Indices
 from rfcx_model.recordings import Recordings
@@ -29,6 +29,14 @@ LEASE_POLL_S = 0.5
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Lockbox:
+    """Recordings that a search neither trains on nor scores: a share of them, drawn with the study's seed."""
+
+    share: float = 0.0
+    seed: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Setting:
     """The surroundings of a study's trials."""
@@ -39,11 +47,16 @@ class Setting:
     store: Path
     threads: int
     device: str | None = None  # what trials compute on, where that is not this process's own
+    lockbox: Lockbox = Lockbox()
     _partitions: dict[int, Partition] = field(default_factory=dict)
 
     def folds(self, seed: int) -> Indices:
-        """(recording,) the fold of each recording in the partition of a replicate, given its trials' seed."""
-        return assign_folds(self.recordings, self.n_folds, derive(seed, "partition"))
+        """(recording,) the fold of each recording in the partition of a replicate, given its trials' seed.
+
+        Those in the lockbox, the same in all replicates, are LOCKED.
+        """
+        locked = lockbox(self.recordings, self.lockbox.share, derive(self.lockbox.seed, "lockbox"))
+        return assign_folds(self.recordings, self.n_folds, derive(seed, "partition"), locked)
 
     def partition(self, seed: int) -> Partition:
         """What stage names need to know of the data; kept, since all trials of a replicate share it."""
@@ -53,8 +66,13 @@ class Setting:
 
     def _partition(self, seed: int) -> Partition:
         ids, folds = self.recordings.train["recording_id"].to_numpy(), self.folds(seed)
-        held_out = [sha256("\n".join(sorted(ids[folds == fold])).encode()).hexdigest() for fold in range(self.n_folds)]
-        return Partition(self.recordings.fingerprint, tuple(held_out))
+        held_out = tuple(_hash(ids[folds == fold]) for fold in range(self.n_folds))
+        locked = ids[folds == LOCKED]
+        return Partition(self.recordings.fingerprint, held_out, _hash(locked) if len(locked) else "")
+
+
+def _hash(ids: Iterable[str]) -> str:
+    return sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
 def spectrograms(recordings: Recordings, frontend: Frontend, cache: Path, display: Display) -> Spectrograms:
@@ -119,7 +137,7 @@ class _Shared:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.key = (setting.recordings.fingerprint, setting.n_folds, setting.cache)
+        self.key = (setting.recordings.fingerprint, setting.n_folds, setting.cache, setting.lockbox)
 
     def __hash__(self) -> int:
         return hash(self.key)

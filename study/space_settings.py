@@ -31,6 +31,7 @@ class Search:
     grace: Annotated[int, Field(ge=1)] = 1  # measured epochs of a trial's own before it may be pruned
     factor: Annotated[int, Field(ge=2)] = 2  # of the trials at a rung, the best 1/factor go on
     folds: Annotated[int, Field(ge=2)] = 5
+    lockbox: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # share of recordings that only `confirm` scores
     replicates: Annotated[int, Field(ge=1)] = 1  # of a grid
     seed: Annotated[int, Field(ge=0)] = 0
 

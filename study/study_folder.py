@@ -57,6 +57,7 @@ def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> N
         "signature": study.signature(recordings.fingerprint),
         "data": {
             "folder name": order.data.name,
+            "path": str(order.data.absolute()),
             "fingerprint": recordings.fingerprint,
             "recordings": len(recordings.train),
             "tp_rows": int(recordings.boxes["positive"].sum()),

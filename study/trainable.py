@@ -13,16 +13,23 @@ import numpy as np
 import torch
 from ray import tune
 
+from rfcx_model import lockbox
+from rfcx_model.hyperparameters import Hyperparameters
+from rfcx_model.metrics import measure
 from rfcx_model.train import Epoch
 from study import objective, stages
 from study.desk import DeskLease
 from study.scheduler import BASELINE
 from study.setting import Setting, trial_seed, workshop
 from study.space import Study, differs
+from study.stages import Workshop
 from study.trials import read_trial
 from study.work import trial_request
 
 SCORES = "scores.npz"
+LOCKBOX = "lockbox.npz"
+ON_LOCKBOX = ("lwlrap", "precision", "precision_avg", "tpfp_auc", "recall")
+Scores = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +54,10 @@ def trial(config: dict[str, Any], job: Job) -> None:
     begun = time.monotonic()
     for step, (epoch, reused) in enumerate(stages.trial_epochs(place, hyperparameters, request), start=1):
         metrics = dict(epoch.metrics) | {"train_loss": epoch.train_loss, "seconds": time.monotonic() - begun}
-        _save_scores(scores, epoch)
+        if epoch.outputs:
+            _save_scores(scores, *(epoch.outputs[name] for name in ("recording_scores", "box_scores", "folds")))
+        if config.get("confirm") and step == planned:
+            metrics |= _lockbox(job, place, hyperparameters, epoch, scores.with_name(LOCKBOX))
         tune.report(
             {
                 "trial": config["trial"],
@@ -67,6 +77,20 @@ def trial(config: dict[str, Any], job: Job) -> None:
         torch.cuda.empty_cache()
 
 
+def _lockbox(job: Job, place: Workshop, h: Hyperparameters, epoch: Epoch, path: Path) -> dict[str, float]:
+    """What the trained fold models score on the lockbox, where the study keeps one."""
+    if job.study.search.lockbox == 0:
+        return {}
+    models = [epoch.state.weights(fold) for fold in range(job.setting.n_folds)]
+    said = lockbox.scored(models, h, place.corpus, place.compute)
+    _save_scores(path, said.recording_scores, said.box_scores, said.folds)
+    metrics = measure(place.corpus.listed, said)
+    named = {f"lockbox_{name}": metrics[name] for name in ON_LOCKBOX}
+    if job.study.objective.rule != "floor":  # which is set against the baseline's, of which nothing is known here
+        named["lockbox_score"] = objective.score(job.study.objective, metrics)
+    return named
+
+
 def _floor(job: Job, number: int, step: int, metrics: Mapping[str, float]) -> float | None:
     """The floor of the rule "floor": as the space says, else under what the baseline has reached by this step."""
     if job.study.objective.rule != "floor":
@@ -83,12 +107,10 @@ def trial_name(study: Study, config: Mapping[str, Any]) -> str:
     return f"{config['trial']:04d}-{differs(study, config['params'])}"
 
 
-def _save_scores(path: Path, epoch: Epoch) -> None:
-    """The out-of-fold scores beside the trial, replaced in one step."""
-    if not epoch.outputs:
-        return
+def _save_scores(path: Path, recording_scores: Scores, box_scores: Scores, folds: Scores) -> None:
+    """What a trial's models say, beside the trial, replaced in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}")
     with partial.open("wb") as file:
-        np.savez_compressed(file, **{k: epoch.outputs[k] for k in ("recording_scores", "box_scores", "folds")})  # type: ignore[arg-type]
+        np.savez_compressed(file, recording_scores=recording_scores, box_scores=box_scores, folds=folds)
     partial.replace(path)

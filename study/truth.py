@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -31,7 +30,8 @@ from study import truth_table
 from study.display import Display
 from study.judge import aligned, check_covers, read_truth
 from study.machine import cores
-from study.setting import Setting
+from study.scored import out_of_fold
+from study.setting import Lockbox, Setting
 from study.store import Store, open_store
 from study.study_json import read_study, recipe_of
 from study.trials import Trial, read_trials
@@ -132,8 +132,9 @@ def read_truths(folder: Path, recordings: Recordings) -> Truth:
 def _bench(folder: Path, study: Mapping[str, Any], truth: Path, data: Path, display: Display) -> Bench:
     recordings = load(data)
     try:
-        fingerprint, store = str(study["data"]["fingerprint"]), Path(study["store"])
-        setting = Setting(recordings, study["search"]["folds"], Path(study["cache"]), store, study["threads"])
+        fingerprint, store, search = str(study["data"]["fingerprint"]), Path(study["store"]), study["search"]
+        lockbox = Lockbox(search.get("lockbox", 0.0), search.get("seed", 0))
+        setting = Setting(recordings, search["folds"], Path(study["cache"]), store, study["threads"], lockbox=lockbox)
     except (KeyError, TypeError):
         raise InputError(
             f"{folder}/study.json: data, search, store, cache or threads are missing. `run` again."
@@ -223,10 +224,9 @@ def _out_of_fold(bench: Bench, trial: Trial) -> float | None:
     """LWLRAP of the trial's out-of-fold scores against the truth; None where there is no truth or no scores."""
     if bench.truth.train is None or trial.scores is None or not (bench.folder / trial.scores).is_file():
         return None
-    try:
-        with (bench.folder / trial.scores).open("rb") as opened, np.load(opened) as file:
-            scores, scored = file["recording_scores"], file["folds"] >= 0
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    said = out_of_fold(bench.folder, trial)
+    if said is None:
         bench.display.say(f"{bench.folder / trial.scores}: damaged, so this trial is not judged by it")
         return None
-    return lwlrap(bench.truth.train[scored], scores[scored])
+    scored = said.folds >= 0
+    return lwlrap(bench.truth.train[scored], said.recording_scores[scored])

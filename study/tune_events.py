@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from ray import tune
 
@@ -15,10 +15,9 @@ from study.desk import pass_on
 from study.nodes import Patience
 from study.recorder import Recorder, Start
 from study.scheduler import StudyScheduler
-from study.searcher import StudySearcher
 from study.setting import trial_seed
 from study.trainable import Job, trial_name
-from study.trials import EndState
+from study.trials import EndState, Origin
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -39,6 +38,21 @@ def _kept(event: Event) -> Event:
     return cast(Event, method)
 
 
+class Proposer(Protocol):
+    """A searcher as the callback sees it."""
+
+    def origin(self, number: int) -> Origin:
+        """Whose trial it is."""
+
+    def proposal(self, number: int) -> dict[str, Any]:
+        """What a sampler needs of it to go on after a restart."""
+
+    def tell(
+        self, number: int, state: EndState, score: float | None, metrics: Mapping[str, float] | None = None
+    ) -> EndState:
+        """How it ended; its true state comes back."""
+
+
 class TuneEvents(tune.Callback):
     """Tune's events → the recorder, with the state that is true."""
 
@@ -46,7 +60,7 @@ class TuneEvents(tune.Callback):
         self,
         job: Job,
         recorder: Recorder,
-        searcher: StudySearcher,
+        searcher: Proposer,
         scheduler: StudyScheduler,
         patience: Patience,
     ) -> None:

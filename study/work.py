@@ -5,7 +5,7 @@ A fold-epoch is one epoch of one model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rfcx_model.hyperparameters import STAGES, Hyperparameters, StageName, build
@@ -15,6 +15,9 @@ from study.setting import Setting, trial_seed
 from study.space import Study
 from study.store import Store
 from study.trials import Trial
+
+Run = tuple[Hyperparameters, int]
+"""What one trial trains, and its replicate."""
 
 
 def trial_request(study: Study, setting: Setting, hyperparameters: Hyperparameters, replicate: int) -> Request:
@@ -38,7 +41,7 @@ def stored_request(store: Store, partition: Partition, hyperparameters: Hyperpar
     return furthest if store.epochs_done(furthest.name(hyperparameters, partition)) else None
 
 
-def known_trials(study: Study, limit: int | None) -> Iterator[tuple[Hyperparameters, int]]:
+def known_trials(study: Study, limit: int | None) -> Iterator[Run]:
     """Trials whose settings are known before the search, with their replicate: a whole grid, else the baseline."""
     if study.search.sampler == "grid":
         for replicate, params in study.points()[:limit]:
@@ -48,29 +51,38 @@ def known_trials(study: Study, limit: int | None) -> Iterator[tuple[Hyperparamet
             yield study.hyperparameters(study.baseline), replicate
 
 
-def shared_stages(study: Study, setting: Setting, limit: int | None) -> Iterator[tuple[Hyperparameters, Request, int]]:
-    """Stages that are trained before any trial begins, with their replicate; one that several need comes again."""
-    for hyperparameters, replicate in known_trials(study, limit):
+def shared_stages(
+    study: Study, setting: Setting, limit: int | None, listed: Sequence[Run] | None = None
+) -> Iterator[tuple[Hyperparameters, Request, int]]:
+    """Stages that are trained before any trial begins, with their replicate; one that several need comes again.
+
+    `listed` are trials that run instead of the study's own.
+    """
+    for hyperparameters, replicate in known_trials(study, limit) if listed is None else listed:
         for one in recipe.earlier(trial_request(study, setting, hyperparameters, replicate)):
-            if _is_shared(study, one):
+            if _is_shared(study, one, listed is not None):
                 yield hyperparameters, one, replicate
 
 
-def _is_shared(study: Study, request: Request) -> bool:
-    """Whether no searched knob touches the stage: of a grid, all that comes before a trial's own is known in advance.
+def _is_shared(study: Study, request: Request, listed: bool) -> bool:
+    """Whether no searched knob touches the stage: of a list, all that comes before a trial's own is known in advance.
 
     Teachers that follow a trial's own stage 1 are none of those, although they are not measured.
     """
-    if request.measured:
+    if request.measured or any(one.measured for one in recipe.earlier(request)):
         return False
-    return study.search.sampler == "grid" or STAGES.index(request.stage) < STAGES.index(study.first_stage)
+    known = listed or study.search.sampler == "grid"
+    return known or STAGES.index(request.stage) < STAGES.index(study.first_stage)
 
 
-def planned_work(study: Study, setting: Setting, trials: int | None) -> Cost:
-    """Fold-epochs of the study if no trial is pruned; a search counts every trial with the baseline's epochs."""
+def planned_work(study: Study, setting: Setting, trials: int | None, listed: Sequence[Run] | None = None) -> Cost:
+    """Fold-epochs of the study if no trial is pruned; a search counts every trial with the baseline's epochs.
+
+    `listed` are trials that run instead of the study's own.
+    """
     limit = trials or study.budget.trials
-    known = list(known_trials(study, limit))
-    times = 1 if study.search.sampler == "grid" else limit
+    known = list(known_trials(study, limit) if listed is None else listed)
+    times = 1 if listed is not None or study.search.sampler == "grid" else limit
     shared: dict[str, tuple[StageName, int]] = {}
     own_crops = own = unshared = alone = measured = 0
     for hyperparameters, replicate in known:
@@ -84,7 +96,7 @@ def planned_work(study: Study, setting: Setting, trials: int | None) -> Cost:
         called = recipe.names(before, hyperparameters, setting.partition(trial_seed(study.search.seed, replicate)))
         for name, stage in zip(called, before, strict=True):
             count = stage.fold_epochs(hyperparameters)
-            if _is_shared(study, stage):
+            if _is_shared(study, stage, listed is not None):
                 shared[name] = stage.stage, count
             else:  # a searched knob changes it, so each trial trains its own
                 own += count * times

@@ -14,6 +14,7 @@ TOP = {"study", "rfcx_model", "search_spaces", "tests", "pyproject.toml", "READM
 RAY = {
     "desk",
     "launch",
+    "listed_searcher",
     "nodes",
     "ray_session",
     "scheduler",
@@ -21,6 +22,7 @@ RAY = {
     "stage_tasks",
     "trainable",
     "tune_events",
+    "tuning",
 }
 OPTUNA = {"space", "searcher", "sampler", "report", "optuna_journal"}
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "joblib", "marshal"}

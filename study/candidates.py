@@ -1,0 +1,260 @@
+"""Which trials of a search run again to be believed, and how often: said before any of them runs. Knows no Ray.
+
+The best of many trials is best partly by luck. So the chosen settings and the baseline run again on replicates that
+the search has never used (new partitions into folds, new seeds, a fresh stage 1), and are scored on the lockbox too
+where the space keeps one. `confirm.json` holds what was declared; the ledger holds what came of it, as trials of origin
+"confirm".
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from rfcx_model.errors import InputError
+from rfcx_model.hyperparameters import leaks
+from study.facts import finite
+from study.knob import Knob, suggestion
+from study.space import Study, differs
+from study.trials import Trial
+from study.whole_file import write_whole
+
+DECLARED: Final = "confirm.json"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A setting that is confirmed. `trial` is the search's trial that it was chosen from."""
+
+    label: str
+    arm: Any  # the value of the knob that was asked about; None where none was
+    config: Mapping[str, Any]  # every knob
+    trial: int
+    baseline: bool = False
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What was asked for last. `raised` holds the numbers of replicates that were declared before and raised."""
+
+    by: str | None
+    replicates: tuple[int, ...]
+    arms: tuple[Candidate, ...]
+    raised: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """One setting in one replicate that is still to be run; `trial` is the unfinished trial that does it already."""
+
+    config: Mapping[str, Any]
+    replicate: int
+    trial: Trial | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a caller asks to have confirmed: the best `top`, or the best of each arm of the knob `by`."""
+
+    replicates: int
+    top: int | None = None
+    by: str | None = None
+    fill: bool = False
+
+    def check(self, folder: Path, study: Study, trials: Sequence[Trial]) -> None:
+        """Refuse what cannot be confirmed, as far as that is known before arms are filled.
+
+        Raises:
+            InputError: see `chosen` and `declare`.
+        """
+        if (self.top is None) == (self.by is None):
+            raise InputError("confirm: one of --top K and --by KNOB must be given. Give --top 3, for example.")
+        if self.fill and self.by is None:
+            raise InputError("confirm: --fill evens out the arms of a knob, so --by KNOB must be given with it.")
+        before = declaration(folder)
+        if before is not None and self.replicates < len(before.replicates):
+            raise _fewer(folder, len(before.replicates), self.replicates)
+        if self.fill and self.by is not None:
+            chances(study, trials, self.by)
+        else:
+            self.chosen(folder, study, trials)
+
+    def chosen(self, folder: Path, study: Study, trials: Sequence[Trial]) -> tuple[Candidate, ...]:
+        """The baseline and the settings that are asked for; see `best` and `best_of_arms`."""
+        if self.by is not None:
+            return best_of_arms(folder, study, trials, self.by)
+        return best(folder, study, trials, self.top or 1)
+
+    def declared(self, folder: Path, study: Study, trials: Sequence[Trial]) -> Declaration:
+        """See `declare`."""
+        return declare(folder, study, self.by, self.chosen(folder, study, trials), self.replicates)
+
+
+def finished(trials: Iterable[Trial]) -> list[Trial]:
+    """COMPLETE trials of the search whose score says something of recordings that nobody has seen."""
+    return [
+        trial
+        for trial in trials
+        if trial.state == "COMPLETE"
+        and trial.origin != "confirm"
+        and finite(trial.score) is not None
+        and not leaks(trial.config)
+    ]
+
+
+def ranking(trials: Iterable[Trial]) -> list[Trial]:
+    """One trial for each finished setting, the best first; of equals, the first.
+
+    Of settings that ran in several replicates the mean decides, and the first replicate's trial stands for its setting.
+    Those with fewer replicates than others come last.
+    """
+    settings: dict[str, dict[int, Trial]] = {}
+    for trial in finished(trials):
+        settings.setdefault(json.dumps(trial.config, sort_keys=True), {}).setdefault(trial.replicate, trial)
+    ranked = sorted(settings.values(), key=lambda runs: (-len(runs), -_mean(runs.values())))
+    return [runs[min(runs)] for runs in ranked]
+
+
+def _mean(runs: Iterable[Trial]) -> float:
+    return statistics.fmean(finite(trial.score) or 0.0 for trial in runs)
+
+
+def best(folder: Path, study: Study, trials: Sequence[Trial], count: int) -> tuple[Candidate, ...]:
+    """The baseline, and the best settings other than it.
+
+    Raises:
+        InputError: there is none.
+    """
+    first = _baseline(folder, study, trials)
+    others = [trial for trial in ranking(trials) if dict(trial.config) != dict(first.config)]
+    if not others:
+        raise InputError(
+            f"{folder}: a finished trial other than the baseline is needed, but there is none. "
+            "Carry on with `run`; pruned and leaky trials are never confirmed."
+        )
+    return (first, *(Candidate(_label(study, trial), None, trial.config, trial.number) for trial in others[:count]))
+
+
+def best_of_arms(folder: Path, study: Study, trials: Sequence[Trial], by: str) -> tuple[Candidate, ...]:
+    """The baseline, and the best setting of each value of a knob that has one.
+
+    Raises:
+        InputError: the knob has no arms, or fewer than two of them have a finished trial.
+    """
+    knob = _knob(study, by)
+    first, ranked = _baseline(folder, study, trials), ranking(trials)
+    found = []
+    for value in knob.choices:
+        mine = next((trial for trial in ranked if _in_arm(study, trial, knob, value)), None)
+        if mine is not None:
+            found.append(Candidate(_label(study, mine), value, mine.config, mine.number))
+    if len(found) < 2:
+        raise InputError(
+            f"{folder}: two values of `{by}` with a finished trial are needed, but got {len(found)}. Carry on with "
+            "`run`, or give --fill."
+        )
+    if any(dict(one.config) == dict(first.config) for one in found):
+        return tuple(replace(one, baseline=dict(one.config) == dict(first.config)) for one in found)
+    return (first, *found)
+
+
+def chances(study: Study, trials: Sequence[Trial], by: str) -> dict[Any, int]:
+    """How many trials of the search each value of a knob has had, pruned and failed ones too."""
+    knob = _knob(study, by)
+    begun = [trial for trial in trials if trial.origin != "confirm"]
+    return {value: sum(_in_arm(study, trial, knob, value) for trial in begun) for value in knob.choices}
+
+
+def _in_arm(study: Study, trial: Trial, knob: Knob, value: Any) -> bool:
+    return knob.name in study.params_of(trial.config) and bool(trial.config[knob.name] == value)
+
+
+def _knob(study: Study, by: str) -> Knob:
+    found = next((knob for knob in study.knobs if knob.name == by), None)
+    if found is None:
+        hint = suggestion(by, study.searched()) or f" Searched are {', '.join(study.searched())}."
+        raise InputError(f"--by {by}: it must be a knob that the study searches, but is none.{hint}")
+    if not found.choices:
+        raise InputError(f"--by {by}: it must be a knob with choices, but its domain is {found.domain()}. Use --top.")
+    return found
+
+
+def _baseline(folder: Path, study: Study, trials: Sequence[Trial]) -> Candidate:
+    config = study.config(study.baseline)
+    if leaks(config):
+        raise InputError(
+            f"{folder}: the baseline must not be leaky, but `stage3.teacher_scheme` is 'diary': nothing that is "
+            "measured out of fold can be held against it. Ask with 'own' or 'nested' teachers."
+        )
+    mine = next((trial for trial in trials if trial.origin != "confirm" and dict(trial.config) == config), None)
+    return Candidate("baseline", None, config, mine.number if mine else 0, baseline=True)
+
+
+def _label(study: Study, trial: Trial) -> str:
+    return differs(study, study.params_of(trial.config))
+
+
+def declare(folder: Path, study: Study, by: str | None, arms: Sequence[Candidate], count: int) -> Declaration:
+    """Write down what will be run, beside what was declared before, and return it.
+
+    Settings that were declared earlier stay, and run as often. The number of replicates can be raised, never lowered.
+
+    Raises:
+        InputError: fewer replicates are asked for than were declared, or confirm.json cannot be read.
+    """
+    before = declaration(folder)
+    raised: tuple[int, ...] = ()
+    if before is not None:
+        known = len(before.replicates)
+        if count < known:
+            raise _fewer(folder, known, count)
+        raised = (*before.raised, known) if count > known else before.raised
+        new = {json.dumps(one.config, sort_keys=True) for one in arms}
+        arms = [*arms, *(one for one in before.arms if json.dumps(one.config, sort_keys=True) not in new)]
+    first = study.search.replicates
+    told = Declaration(by, tuple(range(first, first + count)), tuple(arms), raised)
+    write_whole(folder / DECLARED, json.dumps({"v": 1, **asdict(told)}, indent=1) + "\n")
+    return told
+
+
+def _fewer(folder: Path, known: int, asked: int) -> InputError:
+    return InputError(
+        f"{folder / DECLARED}: {known} replicates were declared, so --replicates must be {known} or more, but got "
+        f"{asked}: to stop early when a look pleases is what declaring is against."
+    )
+
+
+def declaration(folder: Path) -> Declaration | None:
+    """What was declared; None where nothing was.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    path = folder / DECLARED
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        arms = tuple(Candidate(**one) for one in told["arms"])
+        return Declaration(told["by"], tuple(told["replicates"]), arms, tuple(told["raised"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: must be what `confirm` wrote, but {error}. Restore it, or remove it and confirm again."
+        ) from None
+
+
+def left(told: Declaration, trials: Iterable[Trial]) -> list[Repeat]:
+    """What is still to be run: all settings of a replicate before the next one, so that each is whole early."""
+    repeats = [trial for trial in trials if trial.origin == "confirm"]
+    found = []
+    for replicate in told.replicates:
+        for one in told.arms:
+            mine = [t for t in repeats if t.replicate == replicate and dict(t.config) == dict(one.config)]
+            if not any(trial.state == "COMPLETE" for trial in mine):
+                open_ = next((trial for trial in mine if trial.state in ("RUNNING", "STOPPED")), None)
+                found.append(Repeat(one.config, replicate, open_))
+    return found

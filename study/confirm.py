@@ -1,0 +1,104 @@
+"""Run the best settings of a search again, on replicates that it has never used, to learn what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rfcx_model.errors import InputError
+from rfcx_model.hyperparameters import build
+from rfcx_model.recordings import Recordings, load
+from study.candidates import Declaration, Wanted, chances, left
+from study.display import Display
+from study.launch import Place, ready, tell_work, train_early
+from study.listed_searcher import Listed
+from study.recipe import Cost
+from study.sampler import drawn
+from study.space import Study
+from study.study_folder import Order
+from study.study_json import read_study
+from study.trials import Trial, read_trials
+from study.tuning import confirmations, fill
+from study.work import planned_work
+
+
+def confirm(folder: Path, study: Study, order: Order, wanted: Wanted, display: Display) -> None:
+    """Declare settings and replicates, and run what of them has not run yet; what was begun is carried on.
+
+    Raises:
+        InputError: something that the user can mend, before any training.
+        RunError: a shared stage or every trial failed.
+    """
+    recordings = _same_data(folder, order.data)
+    wanted.check(folder, study, read_trials(folder / "trials.jsonl"))  # before Ray is started
+    with ready(study, recordings, folder, order, display) as place:
+        if wanted.by is not None:
+            _level(place, wanted, order, display)
+        trials = read_trials(place.ledger.path)
+        declared = wanted.declared(folder, study, trials)
+        repeats = left(declared, trials)
+        runs = [(build(dict(one.config)), one.replicate) for one in repeats]
+        if not repeats:
+            display.say(f"{_declared(declared)}, and all have run")
+            return
+        cost = planned_work(study, place.job.setting, None, runs)
+        display.say(f"{_declared(declared)}; {len(repeats)} trials are left: {_cost(cost)}")
+        train_early(place, None, runs, display)
+        listed = [Listed("confirm", one.replicate, study.params_of(one.config), trial=one.trial) for one in repeats]
+        confirmations(place.job, place.ledger, place.slots, listed, order.hours, display)
+        tell_work(place, display)
+
+
+def _same_data(folder: Path, data: Path) -> Recordings:
+    recordings = load(data)
+    kept = str((read_study(folder).get("data") or {}).get("fingerprint"))
+    if kept != recordings.fingerprint:
+        raise InputError(
+            f"{data}: these are other data (fingerprint {recordings.fingerprint[:12]}) than the study's "
+            f"({kept[:12]}). Give the folder that the study was run on."
+        )
+    return recordings
+
+
+def _declared(declared: Declaration) -> str:
+    return f"{len(declared.arms)} settings on {len(declared.replicates)} fresh replicates are declared"
+
+
+def _cost(cost: Cost) -> str:
+    return f"{cost.total} fold-epochs, {cost.shared} shared and {cost.trials} in the trials"
+
+
+def _level(place: Place, wanted: Wanted, order: Order, display: Display) -> None:
+    """Say which arms have had fewer trials than others, and give them as many where that is asked for."""
+    study, by = place.job.study, wanted.by or ""
+    trials = read_trials(place.ledger.path)
+    had = chances(study, trials, by)
+    open_ = [one for one in trials if one.origin != "confirm" and one.state in ("RUNNING", "STOPPED")]
+    if len(set(had.values())) > 1:
+        told = ", ".join(f"{value} {count}" for value, count in had.items())
+        way_out = "" if wanted.fill else "; the best of fewer is worse by chance alone: --fill evens them out first"
+        display.say(f"the arms of {by} have not had the same number of trials ({told}){way_out}")
+    if not wanted.fill:
+        return
+    listed = [*_carried_on(study, open_), *_further(study, trials, by, had)]
+    if listed:
+        train_early(place, 1, None, display)
+        fill(place.job, place.ledger, place.slots, listed, order.hours, display)
+
+
+def _carried_on(study: Study, open_: Sequence[Trial]) -> list[Listed]:
+    return [
+        Listed(one.origin, one.replicate, study.params_of(one.config), dict(one.proposal), trial=one) for one in open_
+    ]
+
+
+def _further(study: Study, trials: Sequence[Trial], by: str, had: dict[Any, int]) -> list[Listed]:
+    """Drawn at random within their arms, in turns."""
+    number = max((trial.number for trial in trials), default=-1) + 1
+    most = max(had.values())
+    missing = [value for turn in range(most) for value, count in had.items() if count + turn < most]
+    return [
+        Listed("search", 0, drawn(study, number + index, by, value), {"sampler": "fill"})
+        for index, value in enumerate(missing)
+    ]
