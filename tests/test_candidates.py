@@ -181,7 +181,9 @@ def test_what_cannot_be_confirmed_is_refused(
 def test_a_study_without_anything_to_confirm_is_refused(study: Study, trials: list[Trial], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a finished trial other than the baseline is needed, but there is none"):
         best(tmp_path, study, trials[:1], 3)
-    with pytest.raises(InputError, match="two values of `stage3.mixup_site` with a finished trial are needed, but got"):
+    with pytest.raises(
+        InputError, match=r"two values of `stage3\.mixup_site` with a finished trial are needed, but got"
+    ):
         best_of_arms(tmp_path, study, [trials[0], trials[3]], "stage3.mixup_site")
 
 
