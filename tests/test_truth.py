@@ -74,6 +74,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Made:
         outputs = last.outputs
         said = [outputs[name] for name in ("recording_scores", "box_scores", "folds")]
         np.savez(folder / "study" / saved, recording_scores=said[0], box_scores=said[1], folds=said[2])
+        begin = {**started(number, float(number), params), "config": flatten(h), "seed": SEED}
         end = {**ended(number, number + 0.5, "COMPLETE", 0.5), "scores": saved}
         events += [begin, epoch(number, 1, number + 0.1, {}), end]
         shops.append(shop)
