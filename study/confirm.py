@@ -30,6 +30,7 @@ def confirm(folder: Path, study: Study, order: Order, wanted: Wanted, display: D
         InputError: something that the user can mend, before any training.
         RunError: a shared stage or every trial failed.
     """
+    folder = folder.absolute()
     recordings = _same_data(folder, order.data)
     wanted.check(folder, study, read_trials(folder / "trials.jsonl"))  # before Ray is started
     with ready(study, recordings, folder, order, display) as place:

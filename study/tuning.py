@@ -22,7 +22,7 @@ from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
 from study.study_folder import Order
 from study.trainable import Job, trial
-from study.trials import Ledger, read_trials
+from study.trials import Ledger, Trial, read_trials
 from study.tune_events import Proposer, TuneEvents
 
 RETRIES: Final = 1  # of a trial that failed at an epoch; it goes on from the one before
@@ -47,7 +47,7 @@ def search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Displa
         RunError: every trial failed.
     """
     study, limit = job.study, order.trials or job.study.budget.trials
-    known = read_trials(ledger.path)
+    known, repeats = _apart(read_trials(ledger.path))
     planned = study.epoch_range()[1]
     mirrors = [OptunaJournal(job.folder, study, known, display.say)]
     recorder = Recorder(study, ledger, known, display, planned, mirrors)
@@ -56,7 +56,7 @@ def search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Displa
         for number, reason in scheduler.overdue.items():
             recorder.ended(number, "PRUNED", reason)
         over = partial(spent, study.budget, study.objective.noise, recorder.trials.values())
-        searcher = StudySearcher(study, list(recorder.trials.values()), limit, lambda: bool(over()))
+        searcher = StudySearcher(study, [*recorder.trials.values(), *repeats], limit, lambda: bool(over()))
         hours = order.hours or study.budget.hours
         _fit(job, slots, Round("trials", recorder, searcher, scheduler, limit * planned, hours), display)
         if why := over():
@@ -70,14 +70,14 @@ def confirmations(
     job: Job, ledger: Ledger, slots: Share, listed: Sequence[Listed], hours: float | None, display: Display
 ) -> None:
     """Trials that repeat others. None is pruned, and none is shown to Optuna."""
-    known = read_trials(ledger.path)
+    known, mine = _apart(read_trials(ledger.path))
     planned = job.study.epoch_range()[1]
-    mine = [trial for trial in known if trial.origin == "confirm"]
     recorder = Recorder(job.study, ledger, mine, display, planned, [])
     scheduler = StudyScheduler(replace(job.study.search, scheduler="none"), planned, mine)
     steps = (len(mine) + sum(one.trial is None for one in listed)) * planned
     try:
-        _fit(job, slots, Round("repeats", recorder, ListedSearcher(known, listed), scheduler, steps, hours), display)
+        searcher = ListedSearcher([*known, *mine], listed)
+        _fit(job, slots, Round("repeats", recorder, searcher, scheduler, steps, hours), display)
         _refuse_all_failed(recorder)
     finally:
         recorder.close()
@@ -87,17 +87,23 @@ def fill(
     job: Job, ledger: Ledger, slots: Share, listed: Sequence[Listed], hours: float | None, display: Display
 ) -> None:
     """Further trials of the search that no sampler has proposed; they are pruned as all others are."""
-    known = read_trials(ledger.path)
+    known, repeats = _apart(read_trials(ledger.path))
     planned = job.study.epoch_range()[1]
-    recorder = Recorder(
-        job.study, ledger, known, display, planned, [OptunaJournal(job.folder, job.study, known, display.say)]
-    )
-    steps = (sum(trial.origin != "confirm" for trial in known) + len(listed)) * planned
+    mirrors = [OptunaJournal(job.folder, job.study, known, display.say)]
+    recorder = Recorder(job.study, ledger, known, display, planned, mirrors)
+    steps = (len(known) + sum(one.trial is None for one in listed)) * planned
     scheduler = StudyScheduler(job.study.search, planned, known)
     try:
-        _fit(job, slots, Round("trials", recorder, ListedSearcher(known, listed), scheduler, steps, hours), display)
+        searcher = ListedSearcher([*known, *repeats], listed)
+        _fit(job, slots, Round("trials", recorder, searcher, scheduler, steps, hours), display)
     finally:
         recorder.close()
+
+
+def _apart(trials: Sequence[Trial]) -> tuple[list[Trial], list[Trial]]:
+    """Those of the search, and those that repeat others."""
+    repeats = [trial for trial in trials if trial.origin == "confirm"]
+    return [trial for trial in trials if trial.origin != "confirm"], repeats
 
 
 def _fit(job: Job, slots: Share, told: Round, display: Display) -> None:

@@ -52,10 +52,14 @@ class Place:
     def start(self, *words: str, verb: str = "run") -> subprocess.Popen[str]:
         """`rfcx-study run` or another verb, in a process group of its own."""
         cache = ["--cache", "cache"] if verb == "run" else []
+        return self.call(verb, "little.toml", "--data", "data", *cache, *words)
+
+    def call(self, *words: str) -> subprocess.Popen[str]:
+        """The command line with these words."""
         path = f"{self.folder / 'first'}{os.pathsep}{ROOT}"
         environment = {**os.environ, "TMPDIR": str(self.temporary), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
-            [sys.executable, "-m", "study", verb, "little.toml", "--data", "data", *cache, *words],
+            [sys.executable, "-m", "study", *words],
             cwd=self.folder,
             env=environment,
             stdout=subprocess.PIPE,
@@ -66,7 +70,10 @@ class Place:
 
     def run(self, *words: str, verb: str = "run") -> tuple[int, str, str]:
         """Run to the end: exit code, stdout, stderr."""
-        process = self.start(*words, verb=verb)
+        return self.end(self.start(*words, verb=verb))
+
+    def end(self, process: subprocess.Popen[str]) -> tuple[int, str, str]:
+        """Wait for the end: exit code, stdout, stderr."""
         try:
             out, err = process.communicate(timeout=PATIENCE_S)
         finally:
