@@ -55,6 +55,7 @@ def test_a_search_is_confirmed_on_fresh_replicates_though_the_driver_is_killed(p
             time.sleep(0.05)
     finally:
         process.kill()
+        process.communicate()
         sweep(process)
     before = place.ledger.read_bytes()
     assert b'"origin":"confirm"' in before
