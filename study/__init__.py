@@ -3,10 +3,9 @@
 What is asked: space (with knob, space_settings, space_file, space_tables, space_when, space_arms, space_idle,
 space_checks), objective. Who proposes and who stops: searcher (with sampler, early_stages), scheduler, budget. What a
 trial asks for and does: recipe, stages and their store, work, setting, stage_tasks, trainable, desk. Who runs it all:
-launch, with tune_events, ray_session, ray_environment, ray_folder, machine, address, nodes, driver_lease. What is on
-record: trials (the ledger), recorder, tally, optuna_journal, study_folder, scored, other_questions, study_json,
-whole_file.
-What people see: display, tensorboard, plan, report (with facts, tables, figures, sentences, markdown), arms (with
-arms_tables, arms_sentences), truth (with truth_table). What comes out: export and bundle, final, judge. All at once:
-demo.
+launch, with tuning, tune_events, ray_session, ray_environment, ray_folder, machine, address, nodes, driver_lease. Who
+runs again: confirm, with candidates, listed_searcher, confirmed, restored. What is on record: trials (the ledger),
+recorder, tally, optuna_journal, study_folder, scored, other_questions, study_json, whole_file. What people see:
+display, tensorboard, plan, report (with facts, tables, figures, sentences, markdown), arms (with arms_tables,
+arms_sentences), truth (with truth_table). What comes out: export and bundle, final, judge. All at once: demo.
 """
