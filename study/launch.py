@@ -18,6 +18,7 @@ from rfcx_model.errors import InputError, RunError
 from rfcx_model.hyperparameters import Network, Windows
 from rfcx_model.recordings import load
 from study import nodes, other_questions
+from study.best_board import BestBoard
 from study.budget import spent
 from study.desk import open_desk, pass_on
 from study.display import Display
@@ -25,7 +26,7 @@ from study.driver_lease import driver_lease
 from study.machine import Share
 from study.optuna_journal import OptunaJournal
 from study.ray_session import session
-from study.recorder import Recorder
+from study.recorder import Mirror, Recorder
 from study.sampler import caution
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
@@ -114,7 +115,7 @@ def _search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Displ
     hours = order.hours or study.budget.hours
     known = read_trials(ledger.path)
     planned = study.epoch_range()[1]
-    mirrors = [OptunaJournal(job.folder, study, known, display.say)]
+    mirrors: list[Mirror] = [OptunaJournal(job.folder, study, known, display.say), BestBoard(job.folder, study, known)]
     recorder = Recorder(study, ledger, known, display, planned, mirrors)
     scheduler = StudyScheduler(study.search, planned, known)
     try:

@@ -18,6 +18,8 @@ from study import objective, stages
 from study.desk import DeskLease
 from study.scheduler import BASELINE
 from study.setting import Setting, trial_seed, workshop
+from study.showcase import Showcase
+from study.shown_file import due
 from study.space import Study, differs
 from study.trials import read_trial
 from study.work import trial_request
@@ -43,11 +45,14 @@ def trial(config: dict[str, Any], job: Job) -> None:
     place = workshop(job.setting, hyperparameters, seed, lease=lease, tick=lease.tick, say=lease.say)
     request = trial_request(job.study, job.setting, hyperparameters, config["replicate"])
     planned = job.study.planned_epochs(config["params"])
-    scores = job.folder / "trials" / trial_name(job.study, config) / SCORES
+    folder = job.folder / "trials" / trial_name(job.study, config)
+    show = Showcase(job.setting.recordings, place.corpus, place.compute, hyperparameters, request.held_out)
     begun = time.monotonic()
     for step, (epoch, reused) in enumerate(stages.trial_epochs(place, hyperparameters, request), start=1):
         metrics = dict(epoch.metrics) | {"train_loss": epoch.train_loss, "seconds": time.monotonic() - begun}
-        _save_scores(scores, epoch)
+        _save_scores(folder / SCORES, epoch)
+        if due(step, planned):
+            show.save(folder, step, epoch)
         tune.report(
             {
                 "trial": config["trial"],

@@ -39,7 +39,7 @@ def _hparams(folder: Path, tag: str) -> Any:
 
 
 def test_every_metric_is_a_named_scalar_at_the_steps_of_the_trial(tmp_path: Path) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     for step in (1, 2):
         board.epoch(_record(step, **dict.fromkeys(TAGS, step / 8), species_3=0.5))
     board.close()
@@ -53,14 +53,14 @@ def test_every_metric_is_a_named_scalar_at_the_steps_of_the_trial(tmp_path: Path
 
 
 def test_metrics_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     board.epoch(_record(1, lwlrap=math.nan, precision=math.inf, recall=0.5))
     board.close()
     assert _read(tmp_path).Tags()["scalars"] == ["cv/recall"]
 
 
 def test_the_session_starts_with_every_searched_knob_before_the_first_epoch(tmp_path: Path) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     started = _hparams(tmp_path, "session_start_info").session_start_info
     board.close()
     assert {name: value.string_value or value.number_value for name, value in started.hparams.items()} == {
@@ -74,7 +74,7 @@ def test_the_session_starts_with_every_searched_knob_before_the_first_epoch(tmp_
     [("COMPLETE", "STATUS_SUCCESS"), ("PRUNED", "STATUS_SUCCESS"), ("FAILED", "STATUS_FAILURE"), ("STOPPED", None)],
 )
 def test_the_session_ends_with_its_status(tmp_path: Path, state: EndState, status: str | None) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     board.epoch(_record(1))
     board.end(state, 0.5)
     board.close()
@@ -88,11 +88,11 @@ def test_the_session_ends_with_its_status(tmp_path: Path, state: EndState, statu
 
 def test_a_leaky_trial_is_marked_and_has_no_final_score(tmp_path: Path) -> None:
     for folder, config in (("leaky", {**CONFIG, "stage3.teacher_scheme": "diary"}), ("sound", CONFIG)):
-        board = TrialBoard(tmp_path / folder, config, SEARCHED)
+        board = TrialBoard(tmp_path / folder, config)
         board.epoch(_record(1))
         board.end("COMPLETE", 0.5)
         board.close()
-        board = TrialBoard(tmp_path / folder, config, SEARCHED)  # opened again
+        board = TrialBoard(tmp_path / folder, config)  # opened again
         board.end("COMPLETE", 0.5)
         board.close()
     marked = _hparams(tmp_path / "leaky", "session_start_info").session_start_info.hparams
@@ -103,19 +103,19 @@ def test_a_leaky_trial_is_marked_and_has_no_final_score(tmp_path: Path) -> None:
 
 
 def test_no_experiment_record_narrows_the_table(tmp_path: Path) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     board.end("COMPLETE", 0.5)
     board.close()
     assert "_hparams_/experiment" not in _read(tmp_path).PluginTagToContent("hparams")
 
 
 def test_a_resumed_trial_shows_each_step_once_whether_or_not_its_epochs_are_handed_over_again(tmp_path: Path) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     for step in (1, 2):
         board.epoch(_record(step))
     board.close()
     for again in (range(1, 4), range(4, 6)):
-        board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+        board = TrialBoard(tmp_path, CONFIG)
         for step in again:
             board.epoch(_record(step))
         board.end("COMPLETE", 0.25)
@@ -125,13 +125,13 @@ def test_a_resumed_trial_shows_each_step_once_whether_or_not_its_epochs_are_hand
 
 
 def test_an_event_file_that_a_crash_cut_off_is_carried_on_from_its_last_whole_step(tmp_path: Path) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     for step in (1, 2):
         board.epoch(_record(step, lwlrap=step / 10))
     board.close()
     [path] = tmp_path.glob("events.out.tfevents.*")
     path.write_bytes(path.read_bytes()[:-5])
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     assert board.step == 1
     board.epoch(_record(2, lwlrap=0.2))
     board.close()
