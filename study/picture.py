@@ -106,8 +106,8 @@ def _palette() -> list[int]:
 
 def _frame(ink: ImageDraw.ImageDraw, box: Box, top: int, bottom: int) -> None:
     left, right = (LEFT + round(edge * (WIDTH - 1)) for edge in (box.left, box.right))
-    corners = (max(left, LEFT), top, max(right, left + 2), max(bottom, top + 2))
-    ink.rectangle(corners, outline=CONFIRMED if box.positive else REFUSED)
+    corners = (max(left, LEFT), top, max(right, left + 4), max(bottom, top + 4))
+    ink.rectangle(corners, outline=CONFIRMED if box.positive else REFUSED, width=2)
 
 
 def _words(ink: ImageDraw.ImageDraw, names: Sequence[str], duration_s: float) -> None:

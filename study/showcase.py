@@ -31,7 +31,8 @@ from study.shown_file import write_shown
 RECORDINGS: Final = 3
 SAID: Final = (
     "Log-mel with the listed boxes, blue where an expert confirmed a call and orange where one refused it; below it "
-    "the framewise probability, dark 0 to yellow 1, of the listed species, by models that did not see the recording."
+    "the framewise probability, dark 0 to yellow 1, of the listed species, by models that did not see the recording. "
+    "Tick *Show actual image size* to read the words."
 )
 
 

@@ -22,8 +22,8 @@ def shown_path(folder: Path, step: int) -> Path:
     return folder / f"shown-{step:04d}.record"
 
 
-def due(step: int, planned: int) -> bool:
-    """Whether a step is shown: powers of two, and the last."""
+def due(step: int, planned: int = 0) -> bool:
+    """Whether a step is shown: powers of two, and the last that is planned."""
     return step & (step - 1) == 0 or step == planned
 
 

@@ -73,7 +73,7 @@ class TrialBoard:
             for name, value in record.metrics.items():
                 self._scalar(TAGS.get(name, f"other/{name}"), value, record.step, record.time)
             self.step = record.step
-        if due(record.step, self.step):
+        if due(record.step):
             self._show(record.step)
         self._file.flush()
 
