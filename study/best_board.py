@@ -8,7 +8,8 @@ is on top.
 The table's columns: TensorBoard ticks the first five knobs and the first five metrics, and the reader ticks others.
 Left to itself it sorts metrics by name and makes one of every scalar, also of each species. The record here names the
 metrics in the order in which one asks for them, and says of each knob whether it is searched, as TensorBoard puts
-those first. No domain is named, and every knob is: so that no trial is filtered away, whatever study it is of.
+those first. Every knob is named, and of a domain only what the knob's type allows at all: so that no trial is filtered away,
+whatever study it is of.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.text.plugin_data_pb2 import TextPluginData
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from rfcx_model.hyperparameters import knobs, leaks
+from rfcx_model.hyperparameters import knobs, leaks, words
 from study import event_files, markdown
 from study.space import Study, short_name
 from study.tables import Table, number
@@ -125,9 +126,7 @@ def leaders_text(study: Study, leaders: Sequence[Trial], baseline: Trial | None)
 def columns(study: Study) -> Summary.Value:
     """What the HParams table shows of all trials; see the module's text."""
     searched = study.searched()
-    infos = [
-        api_pb2.HParamInfo(name=name, type=_type(value), differs=name in searched) for name, value in knobs().items()
-    ]
+    infos = [_column(name, value, differs=name in searched) for name, value in knobs().items()]
     leaky = any(study.hyperparameters(arm.params).leaky for arm in study.arms)
     infos.append(api_pb2.HParamInfo(name=LEAKY, type=api_pb2.DATA_TYPE_BOOL, differs=leaky))
     tags = [FINAL, *TAGS.values()]
@@ -137,11 +136,16 @@ def columns(study: Study) -> Summary.Value:
     return event_files.plugin_value(_EXPERIMENT_TAG, "hparams", content)
 
 
-def _type(value: object) -> api_pb2.DataType:
-    plain = hparam(value)
+def _column(name: str, default: object, *, differs: bool) -> api_pb2.HParamInfo:
+    """A knob's column; one of words can be filtered by them."""
+    plain = hparam(default)
     if isinstance(plain, bool):
-        return api_pb2.DATA_TYPE_BOOL
-    return api_pb2.DATA_TYPE_STRING if isinstance(plain, str) else api_pb2.DATA_TYPE_FLOAT64
+        return api_pb2.HParamInfo(name=name, type=api_pb2.DATA_TYPE_BOOL, differs=differs)
+    if not isinstance(plain, str):
+        return api_pb2.HParamInfo(name=name, type=api_pb2.DATA_TYPE_FLOAT64, differs=differs)
+    column = api_pb2.HParamInfo(name=name, type=api_pb2.DATA_TYPE_STRING, differs=differs)
+    column.domain_discrete.extend(words(name))
+    return column
 
 
 def _value(study: Study, trial: Trial, name: str) -> str:
