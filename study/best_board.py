@@ -8,8 +8,8 @@ is on top.
 The table's columns: TensorBoard ticks the first five knobs and the first five metrics, and the reader ticks others.
 Left to itself it sorts metrics by name and makes one of every scalar, also of each species. The record here names the
 metrics in the order in which one asks for them, and says of each knob whether it is searched, as TensorBoard puts
-those first. Every knob is named, and of a domain only what the knob's type allows at all: so that no trial is filtered away,
-whatever study it is of.
+those first. Every knob is named, and of a domain only what the knob's type allows at all: so that no trial is filtered
+away, whatever study it is of.
 """
 
 from __future__ import annotations
