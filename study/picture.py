@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rfcx_model.labels import Floats
 
 WIDTH, HEIGHT = 640, 96  # px of the log-mel
-LEFT, STRIP, FOOT = 52, 13, 13  # px beside it, of each species' strip, and below all
+LEFT, STRIP, FOOT = 68, 13, 13  # px beside it, of each species' strip, and below all
 SPECIES_CAP: Final = 8
 LEVELS: Final = 16
 BLACK, WHITE, CONFIRMED, REFUSED = 2 * LEVELS, 2 * LEVELS + 1, 2 * LEVELS + 2, 2 * LEVELS + 3
@@ -115,7 +115,9 @@ def _words(ink: ImageDraw.ImageDraw, names: Sequence[str], duration_s: float) ->
     font = ImageFont.load_default()
     ink.text((3, 2), "log-mel", fill=WHITE, font=font)
     for place, name in enumerate(names):
-        ink.text((3, HEIGHT + STRIP * place + 1), f"species {name}"[:10], fill=WHITE, font=font)
+        ink.text(
+            (3, HEIGHT + STRIP * place + 1), name[:10] if len(name) > 3 else f"species {name}", fill=WHITE, font=font
+        )
     foot = HEIGHT + STRIP * len(names) + 1
     step_s = next(step for step in (1, 2, 5, 10, 20, 60, 300, 1800, float("inf")) if duration_s / step <= 8)
     for number in range(int(duration_s // step_s) + 1 if step_s < float("inf") else 1):
