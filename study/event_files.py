@@ -21,7 +21,7 @@ _HEAD, _FOOT = 12, 4  # bytes of a record around its content: length and checksu
 
 
 def record(event: Event) -> bytes:
-    """The event as it stands in a file. The checksum is plain Python: half a millisecond for each kilobyte."""
+    """The event as it stands in a file. The checksum is plain Python: 10 ms for 70 kB."""
     written = io.BytesIO()
     RecordWriter(written).write(event.SerializeToString())
     return written.getvalue()
