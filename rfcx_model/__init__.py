@@ -2,6 +2,6 @@
 
 Knobs: hyperparameters. Data: recordings (tables, audio_files, folds), spectrogram, spectrogram_cache, labels, corpus.
 Network and training: network, mixup, augment, losses, batches, learner, train, compute. Measuring: metrics, predict,
-baseline. A forest to try it on: synthetic, with forest, census, voices, soundscape, field_recording,
+listening, baseline. A forest to try it on: synthetic, with forest, census, voices, soundscape, field_recording,
 template_matching, listing, species_facts and curves.
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
@@ -251,6 +251,13 @@ def flatten(hyperparameters: Hyperparameters) -> dict[str, Any]:
         for group, members in nested.items()
         for name, value in members.items()
     }
+
+
+def words(name: str) -> tuple[str, ...]:
+    """The words that a knob's type allows; empty for other types."""
+    group, _, knob = name.partition(".")
+    kind = get_type_hints(type(getattr(Hyperparameters(), group)))[knob]
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def build(values: dict[str, Any]) -> Hyperparameters:

@@ -6,6 +6,7 @@ trial asks for and does: recipe, stages and their store, work, setting, stage_ta
 launch, with tuning, tune_events, ray_session, ray_environment, ray_folder, machine, address, nodes, driver_lease. Who
 runs again: confirm, with candidates, listed_searcher, confirmed, restored. What is on record: trials (the ledger),
 recorder, tally, optuna_journal, study_folder, scored, other_questions, study_json, whole_file. What people see:
-display, tensorboard, plan, report (with facts, tables, figures, sentences, markdown), arms (with arms_tables,
-arms_sentences), truth (with truth_table). What comes out: export and bundle, final, judge. All at once: demo.
+display, tensorboard (with event_files, best_board, shown_file; showcase, picture and precision_recall in the worker),
+plan, report (with facts, tables, figures, sentences, markdown), arms (with arms_tables, arms_sentences), truth (with
+truth_table). What comes out: export and bundle, final, judge. All at once: demo.
 """

@@ -1,26 +1,25 @@
-"""What one trial shows in TensorBoard: scalars by group, and its row in the HParams table. Written by the driver.
+"""What one trial shows in TensorBoard: scalars by group, its row in the HParams table, and what its worker made.
 
-The event files are written with tensorboard's own record writer: tensorboardX and torch's would both import torch
-into the driver. No `experiment` record is written: TensorBoard then works out columns and domains from all trials
-together, so that none is filtered away.
+Written by the driver. Which columns the HParams table has, and which trial is the best, stands on the study's own
+board (`best_board`).
 """
 
 from __future__ import annotations
 
 import math
-import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from rfcx_model.hyperparameters import leaks
+from study import event_files
+from study.shown_file import GROUPS, due, shown_path
 from study.trials import EpochRecord
 
 TAGS: Final = {
@@ -34,6 +33,8 @@ TAGS: Final = {
     "seconds": "train/seconds",
     "diary_lwlrap": "diary/lwlrap",
     "diary_precision": "diary/precision",
+    **{f"lockbox_{name}": f"lockbox/{name}" for name in ("score", "lwlrap", "precision", "precision_avg", "tpfp_auc")},
+    "lockbox_recall": "lockbox/recall",
 }
 """Metric → scalar tag; a metric that is not named here goes to `other/`."""
 
@@ -45,7 +46,6 @@ LEAKY: Final = "leaky"
 
 EndState = Literal["COMPLETE", "PRUNED", "FAILED", "STOPPED"]
 
-_PREFIX: Final = "events.out.tfevents."
 _START_TAG: Final = "_hparams_/session_start_info"
 _END_TAG: Final = "_hparams_/session_end_info"
 
@@ -57,28 +57,31 @@ class TrialBoard:
     driver may hand over all epochs of the ledger again, which fills any gap that a crash left at the end.
     """
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], searched: Sequence[str]) -> None:
-        events = list(_events(folder))
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        events = list(event_files.read(folder))
+        self._folder = folder
         self._leaky = leaks(config)
         self.step = max((event.step for event in events if _has_scalar(event)), default=0)
+        self._shown = {event.step for event in events if _is_shown(event)}
         self._tags = {value.tag for event in events for value in event.summary.value}
-        self._file = _next_file(folder).open("xb")
-        self._records = RecordWriter(self._file)
-        self._add(Event(wall_time=time.time(), file_version="brain.Event:2"))
-        self._session(_START_TAG, HParamsPluginData(session_start_info=_start(folder.name, config, searched)))
+        self._file = event_files.next_path(folder).open("xb")
+        self._file.write(event_files.first_record())
+        self._session(_START_TAG, HParamsPluginData(session_start_info=_start(folder.name, config)))
         self._file.flush()
 
     def epoch(self, record: EpochRecord) -> None:
         """Write an epoch's metrics at its step, with the time it ended; those that are not finite are left out."""
-        if record.step <= self.step:
-            return
-        for name, value in record.metrics.items():
-            self._scalar(TAGS.get(name, f"other/{name}"), value, record.step, record.time)
+        if record.step > self.step:
+            for name, value in record.metrics.items():
+                self._scalar(TAGS.get(name, f"other/{name}"), value, record.step, record.time)
+            self.step = record.step
+        if due(record.step):
+            self._show(record.step)
         self._file.flush()
-        self.step = record.step
 
     def end(self, state: EndState, score: float | None) -> None:
         """Write how the trial ended. A STOPPED trial may be carried on, so its session stays open."""
+        self._show(self.step)
         if state == "COMPLETE" and score is not None and not self._leaky and FINAL not in self._tags:
             self._scalar(FINAL, score, self.step, time.time())
         if state != "STOPPED":
@@ -90,23 +93,34 @@ class TrialBoard:
         """Flush and close the event file."""
         self._file.close()
 
+    def _show(self, step: int) -> None:
+        """Take over what the worker made at a step, once, where it made something."""
+        path = shown_path(self._folder, step)
+        try:
+            made = path.read_bytes()
+        except FileNotFoundError:
+            return
+        if step not in self._shown and event_files.is_record(made):
+            self._file.write(made)
+            self._file.flush()
+            self._shown.add(step)
+        path.unlink(missing_ok=True)
+
     def _add(self, event: Event) -> None:
-        self._records.write(event.SerializeToString())
+        self._file.write(event_files.record(event))
 
     def _scalar(self, tag: str, value: float, step: int, at: float) -> None:
         if not math.isfinite(value):
             return
         self._tags.add(tag)
-        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
-        self._add(Event(wall_time=at, step=step, summary=summary))
+        self._add(Event(wall_time=at, step=step, summary=Summary(value=[event_files.scalar(tag, value)])))
 
     def _session(self, tag: str, content: HParamsPluginData) -> None:
         if tag in self._tags:  # TensorBoard keeps the first of each
             return
         self._tags.add(tag)
-        plugin = SummaryMetadata.PluginData(plugin_name="hparams", content=content.SerializeToString())
-        summary = Summary(value=[Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin))])
-        self._add(Event(wall_time=time.time(), summary=summary))
+        value = event_files.plugin_value(tag, "hparams", content.SerializeToString())
+        self._add(Event(wall_time=time.time(), summary=Summary(value=[value])))
 
 
 def hparam(value: Any) -> bool | float | str:
@@ -118,10 +132,11 @@ def hparam(value: Any) -> bool | float | str:
     return str(value)
 
 
-def _start(name: str, config: Mapping[str, Any], searched: Sequence[str]) -> SessionStartInfo:
+def _start(name: str, config: Mapping[str, Any]) -> SessionStartInfo:
+    """Every knob, searched or not: which are columns is for the reader to tick."""
     session = SessionStartInfo(group_name=name)
-    for knob in searched:
-        value = hparam(config.get(knob))
+    for knob, known in config.items():
+        value = hparam(known)
         if isinstance(value, bool):
             session.hparams[knob].bool_value = value
         elif isinstance(value, str):
@@ -133,25 +148,9 @@ def _start(name: str, config: Mapping[str, Any], searched: Sequence[str]) -> Ses
     return session
 
 
-def _next_file(folder: Path) -> Path:
-    """A name that sorts after the files that stand there: TensorBoard reads a folder's files by name."""
-    folder.mkdir(parents=True, exist_ok=True)
-    known = [int(path.name.split(".")[3]) for path in folder.glob(f"{_PREFIX}*")]
-    return folder / f"{_PREFIX}{max([int(time.time()), *(number + 1 for number in known)]):010d}.study"
-
-
-def _events(folder: Path) -> Iterator[Event]:
-    """Whole events of all event files; what a crash cut off at the end of a file is left out."""
-    for path in sorted(folder.glob(f"{_PREFIX}*")):
-        data = path.read_bytes()
-        at = 0
-        while at + 12 <= len(data):
-            (length,) = struct.unpack_from("<Q", data, at)
-            if at + 16 + length > len(data):
-                break
-            yield Event.FromString(data[at + 12 : at + 12 + length])
-            at += 16 + length
-
-
 def _has_scalar(event: Event) -> bool:
     return any(not value.tag.startswith("_hparams_/") for value in event.summary.value)
+
+
+def _is_shown(event: Event) -> bool:
+    return any(value.tag.startswith(GROUPS) for value in event.summary.value)

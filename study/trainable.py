@@ -21,6 +21,8 @@ from study import objective, stages
 from study.desk import DeskLease
 from study.scheduler import BASELINE
 from study.setting import Setting, trial_seed, workshop
+from study.showcase import Showcase
+from study.shown_file import due
 from study.space import Study, differs
 from study.stages import Workshop
 from study.trials import read_trial
@@ -28,6 +30,7 @@ from study.work import trial_request
 
 SCORES = "scores.npz"
 LOCKBOX = "lockbox.npz"
+SAVED = ("recording_scores", "box_scores", "folds")
 ON_LOCKBOX = ("lwlrap", "precision", "precision_avg", "tpfp_auc", "recall")
 Scores = np.ndarray[Any, Any]
 
@@ -50,14 +53,19 @@ def trial(config: dict[str, Any], job: Job) -> None:
     place = workshop(job.setting, hyperparameters, seed, lease=lease, tick=lease.tick, say=lease.say)
     request = trial_request(job.study, job.setting, hyperparameters, config["replicate"])
     planned = job.study.planned_epochs(config["params"])
-    scores = job.folder / "trials" / trial_name(job.study, config) / SCORES
+    folder = job.folder / "trials" / trial_name(job.study, config)
+    show = Showcase(job.setting.recordings, place.corpus, place.compute, hyperparameters, request.held_out)
     begun = time.monotonic()
     for step, (epoch, reused) in enumerate(stages.trial_epochs(place, hyperparameters, request), start=1):
         metrics = dict(epoch.metrics) | {"train_loss": epoch.train_loss, "seconds": time.monotonic() - begun}
         if epoch.outputs:
-            _save_scores(scores, *(epoch.outputs[name] for name in ("recording_scores", "box_scores", "folds")))
+            _save_scores(
+                folder / SCORES, *(epoch.outputs[name] for name in ("recording_scores", "box_scores", "folds"))
+            )
+        if due(step, planned):
+            show.save(folder, step, epoch)
         if config.get("confirm") and step == planned:
-            metrics |= _lockbox(job, place, hyperparameters, epoch, scores.with_name(LOCKBOX))
+            metrics |= _lockbox(job, place, hyperparameters, epoch, folder / LOCKBOX)
         tune.report(
             {
                 "trial": config["trial"],

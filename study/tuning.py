@@ -11,13 +11,14 @@ from ray import tune
 
 from rfcx_model.errors import RunError
 from study import nodes
+from study.best_board import BestBoard
 from study.budget import spent
 from study.desk import pass_on
 from study.display import Display
 from study.listed_searcher import Listed, ListedSearcher
 from study.machine import Share
 from study.optuna_journal import OptunaJournal
-from study.recorder import Recorder
+from study.recorder import Mirror, Recorder
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
 from study.study_folder import Order
@@ -49,7 +50,7 @@ def search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Displa
     study, limit = job.study, order.trials or job.study.budget.trials
     known, repeats = _apart(read_trials(ledger.path))
     planned = study.epoch_range()[1]
-    mirrors = [OptunaJournal(job.folder, study, known, display.say)]
+    mirrors = _mirrors(job, known, display)
     recorder = Recorder(study, ledger, known, display, planned, mirrors)
     scheduler = StudyScheduler(study.search, planned, known)
     try:
@@ -89,7 +90,7 @@ def fill(
     """Further trials of the search that no sampler has proposed; they are pruned as all others are."""
     known, repeats = _apart(read_trials(ledger.path))
     planned = job.study.epoch_range()[1]
-    mirrors = [OptunaJournal(job.folder, job.study, known, display.say)]
+    mirrors = _mirrors(job, known, display)
     recorder = Recorder(job.study, ledger, known, display, planned, mirrors)
     steps = (len(known) + sum(one.trial is None for one in listed)) * planned
     scheduler = StudyScheduler(job.study.search, planned, known)
@@ -98,6 +99,11 @@ def fill(
         _fit(job, slots, Round("trials", recorder, searcher, scheduler, steps, hours), display)
     finally:
         recorder.close()
+
+
+def _mirrors(job: Job, known: Sequence[Trial], display: Display) -> list[Mirror]:
+    """Who shows the search to others while it runs."""
+    return [OptunaJournal(job.folder, job.study, known, display.say), BestBoard(job.folder, job.study, known)]
 
 
 def _apart(trials: Sequence[Trial]) -> tuple[list[Trial], list[Trial]]:

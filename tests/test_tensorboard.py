@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.compat.proto.summary_pb2 import SummaryMetadata
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from rfcx_model.hyperparameters import knobs
+from study import event_files
+from study.shown_file import shown_path, write_shown
 from study.tensorboard import FINAL, TAGS, EndState, TrialBoard, hparam
 from study.trials import EpochRecord
 
 CONFIG = {"stage3.mixup_site": "stage4", "stage3.mixup_alpha": 0.2, "stage3.epochs": 5, "network.backbone": "resnet18"}
-SEARCHED = ["stage3.mixup_site", "stage3.mixup_alpha"]
 
 
 def _record(step: int, **metrics: float) -> EpochRecord:
@@ -39,7 +42,7 @@ def _hparams(folder: Path, tag: str) -> Any:
 
 
 def test_every_metric_is_a_named_scalar_at_the_steps_of_the_trial(tmp_path: Path) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     for step in (1, 2):
         board.epoch(_record(step, **dict.fromkeys(TAGS, step / 8), species_3=0.5))
     board.close()
@@ -53,20 +56,22 @@ def test_every_metric_is_a_named_scalar_at_the_steps_of_the_trial(tmp_path: Path
 
 
 def test_metrics_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     board.epoch(_record(1, lwlrap=math.nan, precision=math.inf, recall=0.5))
     board.close()
     assert _read(tmp_path).Tags()["scalars"] == ["cv/recall"]
 
 
-def test_the_session_starts_with_every_searched_knob_before_the_first_epoch(tmp_path: Path) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+def test_the_session_starts_with_every_knob_searched_or_not_before_the_first_epoch(tmp_path: Path) -> None:
+    board = TrialBoard(tmp_path, knobs())
     started = _hparams(tmp_path, "session_start_info").session_start_info
     board.close()
-    assert {name: value.string_value or value.number_value for name, value in started.hparams.items()} == {
-        "stage3.mixup_site": "stage4",
-        "stage3.mixup_alpha": 0.2,
+    told = {
+        name: getattr(value, value.WhichOneof("kind")) if value.WhichOneof("kind") else None
+        for name, value in started.hparams.items()
     }
+    assert told == {name: hparam(value) for name, value in knobs().items()}
+    assert started.group_name == tmp_path.name
 
 
 @pytest.mark.parametrize(
@@ -74,7 +79,7 @@ def test_the_session_starts_with_every_searched_knob_before_the_first_epoch(tmp_
     [("COMPLETE", "STATUS_SUCCESS"), ("PRUNED", "STATUS_SUCCESS"), ("FAILED", "STATUS_FAILURE"), ("STOPPED", None)],
 )
 def test_the_session_ends_with_its_status(tmp_path: Path, state: EndState, status: str | None) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     board.epoch(_record(1))
     board.end(state, 0.5)
     board.close()
@@ -88,34 +93,34 @@ def test_the_session_ends_with_its_status(tmp_path: Path, state: EndState, statu
 
 def test_a_leaky_trial_is_marked_and_has_no_final_score(tmp_path: Path) -> None:
     for folder, config in (("leaky", {**CONFIG, "stage3.teacher_scheme": "diary"}), ("sound", CONFIG)):
-        board = TrialBoard(tmp_path / folder, config, SEARCHED)
+        board = TrialBoard(tmp_path / folder, config)
         board.epoch(_record(1))
         board.end("COMPLETE", 0.5)
         board.close()
-        board = TrialBoard(tmp_path / folder, config, SEARCHED)  # opened again
+        board = TrialBoard(tmp_path / folder, config)  # opened again
         board.end("COMPLETE", 0.5)
         board.close()
     marked = _hparams(tmp_path / "leaky", "session_start_info").session_start_info.hparams
     assert marked["leaky"].bool_value is True
-    assert set(marked) == {*SEARCHED, "leaky"}
+    assert set(marked) == {*CONFIG, "stage3.teacher_scheme", "leaky"}
     assert _read(tmp_path / "leaky").Tags()["scalars"] == ["cv/lwlrap", "objective/score"]
     assert FINAL in _read(tmp_path / "sound").Tags()["scalars"]
 
 
 def test_no_experiment_record_narrows_the_table(tmp_path: Path) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     board.end("COMPLETE", 0.5)
     board.close()
     assert "_hparams_/experiment" not in _read(tmp_path).PluginTagToContent("hparams")
 
 
 def test_a_resumed_trial_shows_each_step_once_whether_or_not_its_epochs_are_handed_over_again(tmp_path: Path) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     for step in (1, 2):
         board.epoch(_record(step))
     board.close()
     for again in (range(1, 4), range(4, 6)):
-        board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+        board = TrialBoard(tmp_path, CONFIG)
         for step in again:
             board.epoch(_record(step))
         board.end("COMPLETE", 0.25)
@@ -125,17 +130,79 @@ def test_a_resumed_trial_shows_each_step_once_whether_or_not_its_epochs_are_hand
 
 
 def test_an_event_file_that_a_crash_cut_off_is_carried_on_from_its_last_whole_step(tmp_path: Path) -> None:
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     for step in (1, 2):
         board.epoch(_record(step, lwlrap=step / 10))
     board.close()
     [path] = tmp_path.glob("events.out.tfevents.*")
     path.write_bytes(path.read_bytes()[:-5])
-    board = TrialBoard(tmp_path, CONFIG, SEARCHED)
+    board = TrialBoard(tmp_path, CONFIG)
     assert board.step == 1
     board.epoch(_record(2, lwlrap=0.2))
     board.close()
     assert _points(tmp_path, "cv/lwlrap") == [(1, 0.1), (2, 0.2)]
+
+
+def _made(step: int, value: float = 0.5) -> bytes:
+    """What a worker might make of a step."""
+    summary = Summary(value=[event_files.scalar("species/7", value)])
+    return event_files.record(Event(wall_time=2000.0 + step, step=step, summary=summary))
+
+
+def test_what_the_worker_made_is_shown_at_powers_of_two_and_at_the_end_and_its_files_are_removed(
+    tmp_path: Path,
+) -> None:
+    board = TrialBoard(tmp_path, CONFIG)
+    for step in range(1, 8):
+        if step in (1, 2, 4, 7):
+            write_shown(tmp_path, step, _made(step))
+        board.epoch(_record(step))
+    assert [step for step, _ in _points(tmp_path, "species/7")] == [1, 2, 4]
+    board.end("PRUNED", 0.5)
+    board.close()
+    assert [step for step, _ in _points(tmp_path, "species/7")] == [1, 2, 4, 7]
+    assert len(_points(tmp_path, "cv/lwlrap")) == 7
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(event_files.PREFIX)] == []
+
+
+def test_what_is_shown_is_on_file_once_although_the_worker_of_a_resumed_trial_makes_it_again(tmp_path: Path) -> None:
+    board = TrialBoard(tmp_path, CONFIG)
+    write_shown(tmp_path, 1, _made(1))
+    board.epoch(_record(1))
+    write_shown(tmp_path, 2, _made(2))  # and here the driver died, with the epoch in its ledger
+    board.close()
+    for _ in range(2):
+        board = TrialBoard(tmp_path, CONFIG)
+        write_shown(tmp_path, 1, _made(1, value=0.25))
+        for step in (1, 2):
+            board.epoch(_record(step))
+        board.end("COMPLETE", 0.5)
+        board.close()
+    assert _points(tmp_path, "species/7") == [(1, 0.5), (2, 0.5)]
+    assert not shown_path(tmp_path, 1).exists()
+
+
+@pytest.mark.parametrize("torn", [b"", b"\0" * 7, _made(1)[:-3], _made(1) + b"x"])
+def test_a_worker_s_file_that_is_not_one_whole_record_spoils_no_event_file(tmp_path: Path, torn: bytes) -> None:
+    board = TrialBoard(tmp_path, CONFIG)
+    write_shown(tmp_path, 1, torn)
+    for step in (1, 2):
+        board.epoch(_record(step))
+    board.close()
+    assert [step for step, _ in _points(tmp_path, "cv/lwlrap")] == [1, 2]
+    assert "species/7" not in _read(tmp_path).Tags()["scalars"]
+
+
+def test_a_board_holds_one_open_file_until_it_is_closed(tmp_path: Path) -> None:
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("open files are counted in /proc, which is not here")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    board = TrialBoard(tmp_path, CONFIG)
+    write_shown(tmp_path, 1, _made(1))
+    board.epoch(_record(1))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
+    board.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_knobs_that_tensorboard_cannot_take_become_text() -> None:
@@ -151,6 +218,6 @@ def test_knobs_that_tensorboard_cannot_take_become_text() -> None:
 
 
 def test_the_driver_needs_neither_torch_nor_tensorflow_to_write_events() -> None:
-    code = "import sys, study.tensorboard; print({'torch', 'tensorflow', 'ray'} & set(sys.modules))"
+    code = "import sys, study.tensorboard, study.best_board; print({'torch', 'tensorflow', 'ray'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

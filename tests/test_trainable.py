@@ -1,4 +1,7 @@
-"""The desk: who may train which stage, and whether a late finisher may still write. Ray runs in the slow test only."""
+"""A trial of its own, and the desk: who may train which stage, and whether a late finisher may still write.
+
+Ray runs in the slow test only.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ray import tune
+from tiny import KNOBS, fixed
 
+from rfcx_model.recordings import load as load_recordings
+from study import trainable
 from study.desk import Desk
+from study.scored import out_of_fold
+from study.setting import Alone, Setting
+from study.shown_file import shown_path
+from study.space import load
+from study.trainable import Job, trial, trial_name
+from study.trials import Trial
 
 PLAIN: Any = Desk.__ray_metadata__.modified_class  # type: ignore[attr-defined]
 
@@ -133,3 +146,45 @@ def test_two_owners_at_the_real_desk_take_turns_and_the_late_one_holds_nothing(t
     )
     assert told.returncode == 0, told.stderr[-3000:]
     assert told.stdout.splitlines() == ["True True False False", "True", "True False", "True", "False True", "7"]
+
+
+SPACE = """
+[scientific]
+"stage3.mixup_site" = { choices = ["none", "input"] }
+[search]
+sampler = "grid"
+scheduler = "none"
+folds = 2
+"""
+
+
+class Quiet(Alone):
+    """A lease that nobody contests, of a desk at which nobody sits."""
+
+    def __init__(self, desk: Any, owner: str) -> None:
+        del desk, owner
+
+    def tick(self, fold_epochs: int) -> None:
+        del fold_epochs
+
+    def say(self, text: str) -> None:
+        del text
+
+
+def test_a_trial_leaves_its_scores_and_what_it_shows_of_the_first_and_the_last_epochs(
+    shared_tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    knobs = KNOBS | {"stage2.epochs": 0, "stage3.pseudo_threshold": 1.0, "stage3.epochs": 5}
+    (tmp_path / "little.toml").write_text(SPACE + fixed(knobs))
+    study = load(tmp_path / "little.toml")
+    reports: list[dict[str, Any]] = []
+    monkeypatch.setattr(trainable, "DeskLease", Quiet)
+    monkeypatch.setattr(tune, "report", reports.append)
+    setting = Setting(load_recordings(shared_tiny_folder), 2, tmp_path / "cache", tmp_path / "stages", threads=1)
+    config = {"trial": 1, "replicate": 0, "params": {"stage3.mixup_site": "none"}}
+    trial(config, Job(study, setting, tmp_path / "study", desk=None))
+    assert [report["step"] for report in reports] == [1, 2, 3, 4, 5]
+    folder = tmp_path / "study" / "trials" / trial_name(study, config)
+    assert [step for step in range(1, 6) if shown_path(folder, step).exists()] == [1, 2, 4, 5]
+    told = Trial(1, "search", 0, 0, {}, {}, 1, 0.0, scores=f"trials/{folder.name}/scores.npz")
+    assert out_of_fold(tmp_path / "study", told) is not None

@@ -20,11 +20,12 @@ import numpy as np
 from ray.tune.schedulers import TrialScheduler
 
 from study import objective, tune_events
+from study.best_board import BestBoard
 from study.budget import spent
 from study.display import Display
 from study.knob import Knob
 from study.optuna_journal import OptunaJournal
-from study.recorder import Recorder
+from study.recorder import Mirror, Recorder
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
 from study.space import Study
@@ -119,7 +120,9 @@ class Driver:
     def __init__(self, study: Study, place: Place) -> None:
         ledger, planned, display = Ledger(place.folder / "trials.jsonl"), study.epoch_range()[1], place.display
         known = read_trials(ledger.path)
-        mirrors = [OptunaJournal(place.folder, study, known, display.say)] if place.journal else []
+        mirrors: list[Mirror] = [BestBoard(place.folder, study, known)]
+        if place.journal:
+            mirrors.append(OptunaJournal(place.folder, study, known, display.say))
         self._recorder = Recorder(study, ledger, known, display, planned, mirrors)
         self._scheduler = StudyScheduler(study.search, planned, known)
         over = partial(spent, study.budget, study.objective.noise, self._recorder.trials.values())
