@@ -151,7 +151,9 @@ def _average_precision(y: NDArray[np.bool_], s: Floats, weights: Floats) -> Floa
 def _ratio(above: Floats, below: Floats) -> Floats:
     """NaN where `below` is 0 or NaN."""
     above, below = np.broadcast_arrays(above, below)
-    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+    out = np.full(above.shape, np.nan)
+    np.divide(above, below, out=out, where=below > 0)
+    return out
 
 
 def _macro(each: Floats) -> Floats:
