@@ -45,9 +45,7 @@ def level(earlier: Sequence[tuple[float, float]], fraction: float) -> float:
         earlier: (t, level) of each look before, t rising
         fraction: t of this look, above those
     """
-    looked = [t for t, _ in earlier]
-    used = spent(looked[-1]) if looked else 0.0
-    new = spent(fraction) - used
+    new = spent(fraction) - total(earlier)
     if new <= 0:
         return 0.0
     density = _inside(earlier)
