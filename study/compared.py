@@ -24,6 +24,7 @@ from study.compare import (
     on_new,
     over_folds,
     recommended,
+    together,
     word,
 )
 from study.facts import finite
@@ -156,7 +157,8 @@ def _answer(pair: Matched, replicates: Sequence[int], scores: Scores, figure: st
         first, second = (scores.of(one, replicate, figure) for one in (pair.first, pair.second))
         if isinstance(first, str) or isinstance(second, str):
             told = zip(pair.names, (first, second), strict=True)
-            left_out[replicate] = "; ".join(f"{name}: {why}" for name, why in told if isinstance(why, str))
+            each = "; ".join(f"{name}: {why}" for name, why in told if isinstance(why, str))
+            left_out[replicate] = str(first) if first == second else each
         else:
             used[replicate] = first, second
     drawn = {one: second.figures[figure] - first.figures[figure] for one, (first, second) in used.items()}
@@ -235,7 +237,7 @@ def _said_of(answer: Answer, level: float, tested: int, margin: float) -> Answer
     if answer.new is None or answer.spread is None:
         return answer
     share = level / tested
-    interval = answer.new.interval(share)
+    interval = together(answer.new, answer.holm is not None and answer.holm < level, share)
     said = word(answer.new, answer.holm, level, interval, margin)
     effect = max(margin, abs(answer.new.mean))
     varies = answer.new.variance > 0 and effect > 0

@@ -68,7 +68,7 @@ def on_record(told: Compared) -> list[str]:
     lines = []
     for answer in told.answers:
         if answer.figure == told.answers[0].figure and answer.left_out:
-            left = "; ".join(f"replicate {one} ({why})" for one, why in answer.left_out.items())
+            left = "; ".join(_left_out(answer, why) for why in dict.fromkeys(answer.left_out.values()))
             lines.append(f"{_pair(answer)}: of {told.declared} declared replicates some are left out: {left}.")
     if told.leaky:
         lines.append(
@@ -127,7 +127,7 @@ def _too_few(answer: Answer) -> str:
     least = detectable(answer.folds, ALPHA)
     return (
         f"{told}. The corrected resampled t over its folds has p = {answer.folds.p_value:.2g}, and finds only "
-        f"differences from {least:.3f} on with {POWER:.0%} power, so its silence says little"
+        f"differences from {least:.3f} on with {_percent(POWER)} power, so its silence says little"
     )
 
 
@@ -135,7 +135,7 @@ def _settles(answer: Answer, told: Compared) -> str:
     parts = []
     if answer.detectable is not None and answer.detectable > 0:
         least = f"{answer.detectable:.3f}" if answer.detectable < 1 else "1, which is more than there can be,"
-        parts.append(f"These replicates could have seen {least} or more ({POWER:.0%} power).")
+        parts.append(f"These replicates could have seen {least} or more ({_percent(POWER)} power).")
     plan = answer.plan
     if plan is None:
         return " ".join(parts)
@@ -162,6 +162,11 @@ def _these(answer: Answer) -> str:
         f"On these recordings alone, {_pair(answer)}, {named}: {signed(told.mean)} "
         f"({_interval((told.low, told.high))}, {p})."
     )
+
+
+def _left_out(answer: Answer, why: str) -> str:
+    numbers = [str(one) for one, said in answer.left_out.items() if said == why]
+    return f"replicate{'' if len(numbers) == 1 else 's'} {', '.join(numbers)} ({why})"
 
 
 def _pair(answer: Answer) -> str:

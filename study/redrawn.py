@@ -18,7 +18,7 @@ from study.reweighted import average_precisions, mixture
 from study.scored import Ruler, out_of_fold
 from study.trials import Trial
 
-DRAWS: Final = 2000
+DRAWS: Final = 1000
 _SEED: Final = 0  # of the draws, so that the same study is told the same
 
 Floats = NDArray[np.float64]

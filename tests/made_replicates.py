@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class Made:
         return number
 
     def confirm(
-        self, arms: list[tuple[str, Mapping[str, Any], bool]], replicates: list[int], raised: list[int]
+        self, arms: Sequence[tuple[str, Mapping[str, Any], bool]], replicates: list[int], raised: list[int]
     ) -> None:
         """Write confirm.json, each arm a label, its knobs, and whether it is the baseline."""
         told = [

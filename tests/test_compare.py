@@ -22,6 +22,7 @@ from study.compare import (
     over_folds,
     power,
     recommended,
+    together,
     word,
 )
 
@@ -131,6 +132,15 @@ def test_the_word_is_said_by_the_interval_and_the_p_value(
 ) -> None:
     told = Evidence(mean, error**2, 50)
     assert word(told, p_value, 0.05, told.interval(0.05), 0.005) == said
+
+
+def test_intervals_of_several_end_at_zero_where_holm_lets_a_difference_stand() -> None:
+    told = Evidence(0.02, 0.01**2, 30)
+    low, high = told.interval(0.02)
+    assert low < 0
+    assert together(told, False, 0.02) == (low, high)
+    assert together(told, True, 0.02) == (0.0, high)
+    assert together(Evidence(-0.02, 0.01**2, 30), True, 0.02) == (-high, 0.0)
 
 
 def test_identical_arms_are_equal_and_a_constant_difference_is_not_tested() -> None:
