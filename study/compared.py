@@ -209,7 +209,7 @@ def _judged(
     seen = {replicate for answer in answers for replicate in answer.differences} | _ended(told, pairs)
     if not any(answer.new for answer in answers):
         return replace(blank, answers=tuple(answers))
-    now, total = look(folder, blank.declared, len(seen))
+    now, total = look(folder, told.replicates, len(seen))
     judged: list[Answer] = []
     for figure in dict.fromkeys(answer.figure for answer in answers):
         mine = [answer for answer in answers if answer.figure == figure]

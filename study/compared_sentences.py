@@ -85,13 +85,11 @@ def limits(told: Compared) -> list[str]:
     if told.look is None:
         return []
     lines = [*_looked(told)]
-    share = ALPHA if told.look.final else told.look.level
     compared = sum(answer.new is not None for answer in told.answers) // len({one.figure for one in told.answers})
     at_once = f"; the {compared} of a figure hold all at once" if compared > 1 else ""
-    level = told.look.level or share
     lines.append(
-        f"Intervals are {_percent(1 - level)} intervals{at_once}. They cover other partitions, other seeds and other "
-        f"{told.groups} to be scored like these, not other places or seasons."
+        f"Intervals are {_percent(1 - told.look.level)} intervals{at_once}. They cover other partitions, other seeds "
+        f"and other {told.groups} to be scored like these, not other places or seasons."
     )
     return lines
 
@@ -101,7 +99,9 @@ def _looked(told: Compared) -> list[str]:
     if look is None:
         return []
     lines = []
-    if look.seen < told.declared:
+    if look.declared < told.declared and look.final:
+        lines.append(f"These are the {look.seen} replicates that were declared first; now {told.declared} are.")
+    if not look.final:
         lines.append(
             f"A look at {look.seen} of {told.declared} declared replicates: it is judged at {_percent(look.level)}, so "
             f"that all looks together keep to {_percent(ALPHA)}."

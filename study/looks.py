@@ -15,6 +15,7 @@ from typing import Final
 
 from rfcx_model.errors import InputError
 from study.spending import level, total
+from study.trials import heal
 
 LOOKS: Final = "looks.jsonl"
 _VERSION: Final = 1
@@ -22,8 +23,12 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True)
 class Look:
-    """`alpha` is what the look spends, `level` what its p-values are judged by."""
+    """`alpha` is what the look spends, `level` what its p-values are judged by.
 
+    `first` is the number of the first declared replicate: a grid's and a confirmation's are looked at apart.
+    """
+
+    first: int
     declared: int
     seen: int
     alpha: float
@@ -35,16 +40,18 @@ class Look:
         return self.seen >= self.declared
 
 
-def look(folder: Path, declared: int, seen: int) -> tuple[Look, float]:
-    """A look at so many replicates, put on record where it spends; and how often all looks together find nothing true.
+def look(folder: Path, replicates: Sequence[int], seen: int) -> tuple[Look, float]:
+    """A look at so many of the declared replicates, put on record where it spends; and what all of these looks spend.
 
     Raises:
         InputError: looks.jsonl is damaged.
         OSError: it cannot be written; what cannot go on record is not told.
     """
-    before = read_looks(folder)
-    now = judged_by(before, declared, seen)
+    first = min(replicates)
+    before = [one for one in read_looks(folder) if one.first == first]
+    now = judged_by(before, first, len(replicates), seen)
     if now not in before:
+        heal(folder / LOOKS)
         with (folder / LOOKS).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"v": _VERSION, **asdict(now)}) + "\n")
         before = [*before, now]
@@ -52,7 +59,7 @@ def look(folder: Path, declared: int, seen: int) -> tuple[Look, float]:
 
 
 def read_looks(folder: Path) -> list[Look]:
-    """All looks so far.
+    """All looks so far. An unfinished last line was never told, and is left out.
 
     Raises:
         InputError: a line is not a look.
@@ -61,19 +68,20 @@ def read_looks(folder: Path) -> list[Look]:
     if not path.exists():
         return []
     looks = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
         try:
             told = json.loads(line)
-            looks.append(Look(int(told["declared"]), int(told["seen"]), float(told["alpha"]), float(told["level"])))
+            counts = (int(told[name]) for name in ("first", "declared", "seen"))
+            looks.append(Look(*counts, float(told["alpha"]), float(told["level"])))
         except (ValueError, KeyError, TypeError):
             raise InputError(
-                f"{path}, line {number}: must be a look such as {{'declared': 10, 'seen': 5, 'alpha': 0.003, 'level': "
-                f"0.003}}, but got {line[:60]!r}. Restore the file from a copy."
+                f"{path}, line {number}: must tell first, declared, seen, alpha and level of a look, but got "
+                f"{line[:60]!r}. Restore the file from a copy."
             ) from None
     return looks
 
 
-def judged_by(before: Sequence[Look], declared: int, seen: int) -> Look:
+def judged_by(before: Sequence[Look], first: int, declared: int, seen: int) -> Look:
     """The look at so many replicates: the one on record where as many were seen before, else a new one."""
     known = next((one for one in before if one.seen >= seen), None)
     if known is not None:
@@ -81,7 +89,7 @@ def judged_by(before: Sequence[Look], declared: int, seen: int) -> Look:
     last = max((place for place, one in enumerate(before) if one.final), default=-1)
     since = [(min(one.seen / declared, 1.0), one.level) for one in before[last + 1 :]]
     at = level(since, min(seen / declared, 1.0))
-    return Look(declared, seen, total([*since, (min(seen / declared, 1.0), at)]) - total(since), at)
+    return Look(first, declared, seen, total([*since, (min(seen / declared, 1.0), at)]) - total(since), at)
 
 
 def _together(looks: Sequence[Look]) -> float:

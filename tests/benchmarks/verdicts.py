@@ -5,8 +5,8 @@ What recording i adds to a figure of arm a in replicate s is a sum of normal dev
     mean + recording(i) + arm × recording(a, i) + replicate(s) + arm × replicate(a, s) + rest(a, i, s) + effect of arm 2
 
 and a figure is the mean over recordings, as LWLRAP nearly is. `study.compare` gets what it would get of a real study:
-each replicate's difference, and the same for each of 1,000 draws of recordings. No difference for (B) is none in the
-population of recordings; for (A), none in the mean of these recordings.
+each replicate's difference, and the same for each of 300 draws of recordings (of a real study it takes 1,000). No
+difference for (B) is none in the population of recordings; for (A), none in the mean of these recordings.
 
 From the diary's history:
 
@@ -44,7 +44,6 @@ from scipy.stats import binomtest
 from study.arms import difference
 from study.compare import Evidence, Plan, Spread, draws, on_new, recommended
 from study.looks import judged_by
-from study.redrawn import DRAWS
 from study.spending import ALPHA
 
 Floats = NDArray[np.float64]
@@ -54,6 +53,7 @@ CV: Final = (0.8391 - 0.8399, 0.8287 - 0.8352, 0.8368 - 0.8347, 0.9434 - 0.9392,
 _APART: Final = statistics.variance([board - cv for board, cv in zip(LEADERBOARD, CV, strict=True)]) / 2
 _OVER_REPLICATES: Final = statistics.variance(LEADERBOARD) - _APART
 RECORDINGS: Final = 60
+DRAWS: Final = 300
 BATCH: Final = 25  # studies whose draws are one product of matrices
 
 
@@ -155,8 +155,8 @@ def studies(world: World, count: int, replicates: int, times: int, seed: int) ->
     """Studies without an effect."""
     generator = np.random.default_rng(seed)
     groups = np.repeat(np.arange(world.sites * times), RECORDINGS // world.sites)
+    weights = draws(groups, DRAWS, generator) / len(groups)  # the same for all, as compare takes the same for all
     for start in range(0, count, BATCH):
-        weights = draws(groups, DRAWS, generator) / len(groups)
         some, theirs = world.differences(min(BATCH, count - start), replicates, times, generator)
         drawn = (weights @ np.moveaxis(some, 0, 1).reshape(len(groups), -1)).reshape(DRAWS, len(some), replicates)
         for place, each in enumerate(some):
@@ -184,8 +184,8 @@ def without_effect(world: World, count: int, replicates: int, seed: int) -> dict
     """Type I: of A, of A taken for new recordings, of B, and of B at an early look or the last one."""
     told = {name: Tally() for name in ("type I A", "A taken for B", "type I B", "two looks")}
     half = replicates // 2
-    early = judged_by([], replicates, half)
-    last = judged_by([early], replicates, replicates)
+    early = judged_by([], 0, replicates, half)
+    last = judged_by([early], 0, replicates, replicates)
     for made in studies(world, count, replicates, 1, seed):
         told["type I A"].add(on_these(made.values - made.theirs)[0] < ALPHA)
         told["A taken for B"].add(on_these(made.values)[0] < ALPHA)
