@@ -49,7 +49,7 @@ def reweighted(figure: str, listed: Listed, said: OutOfFold, weights: Floats) ->
     said = replace(said, box_scores=said.box_scores[boxes].astype(np.float64))
     if np.isnan(said.box_scores).any() or np.isnan(said.recording_scores[scored]).any():
         raise ValueError("a score is NaN")
-    return FIGURES[figure](kept, said, np.asarray(weights, dtype=np.float64) * scored)
+    return FIGURES[figure](kept, said, np.asarray(weights, dtype=np.float64))
 
 
 def mixture(parts: Mapping[str, float], listed: Listed, said: OutOfFold, weights: Floats) -> Floats:

@@ -96,6 +96,8 @@ def test_the_order_of_recordings_changes_nothing(tmp_path: Path, sites: int) -> 
     assert second.new.variance == pytest.approx(first.new.variance, rel=1e-9)
     assert second.holm == pytest.approx(first.holm)
     assert told[0].groups == ("sites" if sites else "recordings")
+    assert first.spread is not None
+    assert (first.spread.groups <= 12) == bool(sites)
     assert [one.holm for one in second.species] == pytest.approx([one.holm for one in first.species])
 
 
