@@ -133,9 +133,10 @@ def _too_few(answer: Answer) -> str:
 
 def _settles(answer: Answer, told: Compared) -> str:
     parts = []
-    if answer.detectable is not None and answer.detectable > 0:
-        least = f"{answer.detectable:.3f}" if answer.detectable < 1 else "1, which is more than there can be,"
-        parts.append(f"These replicates could have seen {least} or more ({_percent(POWER)} power).")
+    if answer.detectable is not None and answer.detectable >= 1:
+        parts.append(f"These replicates could have seen no difference that there can be ({_percent(POWER)} power).")
+    elif answer.detectable:
+        parts.append(f"These replicates could have seen {answer.detectable:.3f} or more ({_percent(POWER)} power).")
     plan = answer.plan
     if plan is None:
         return " ".join(parts)

@@ -71,8 +71,8 @@ def read_looks(folder: Path) -> list[Look]:
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
         try:
             told = json.loads(line)
-            counts = (int(told[name]) for name in ("first", "declared", "seen"))
-            looks.append(Look(*counts, float(told["alpha"]), float(told["level"])))
+            first, declared, seen = (int(told[name]) for name in ("first", "declared", "seen"))
+            looks.append(Look(first, declared, seen, float(told["alpha"]), float(told["level"])))
         except (ValueError, KeyError, TypeError):
             raise InputError(
                 f"{path}, line {number}: must tell first, declared, seen, alpha and level of a look, but got "

@@ -126,7 +126,7 @@ def by_knob(folder: Path, told: Replicated, by: str) -> tuple[Matched, ...]:
     if not fair or (alone and len(fair) < len(near)):
         raise InputError(_differ(folder, near, by, alone))
     return tuple(
-        Matched(a, b, (shown(a.config.get(by)), shown(b.config.get(by))), _where(told, fair, a, by), tuned)
+        Matched(a, b, (_named(told, a, by), _named(told, b, by)), _where(told, fair, a, by), tuned)
         for a, b, tuned in fair
     )
 
@@ -217,6 +217,12 @@ def _differ(folder: Path, near: Sequence[Near], by: str, alone: bool) -> str:
         f"{folder}: arms must differ in {by} and their own tuned nuisances alone, but {arms} differ in "
         f"{', '.join(named)} as well. Compare by that knob, or run a study in which it is fixed."
     )
+
+
+def _named(told: Replicated, setting: Setting, by: str) -> str:
+    """A choice by its own name, `threshold=0.5` for a number."""
+    value = setting.config.get(by)
+    return value if isinstance(value, str) else f"{short_names(told.knobs)[by]}={shown(value)}"
 
 
 def _where(told: Replicated, fair: Sequence[tuple[Setting, Setting, tuple[str, ...]]], first: Setting, by: str) -> str:

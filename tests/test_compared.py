@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from scipy import stats
 
 from rfcx_model.errors import InputError
 from rfcx_model.metrics import OutOfFold
+from study.compare import Evidence, Plan
 from study.compared import Answer, Compared, Question, compared
 from study.compared_sentences import all_of, verdicts
 from study.compared_tables import as_markdown, results
@@ -265,6 +267,9 @@ def test_settings_are_paired_with_those_that_share_the_other_knobs(tmp_path: Pat
     told = compared(tmp_path, BY)
     assert [answer.where for answer in told.answers] == ["threshold=0.5", "threshold=0.9"]
     assert {answer.names for answer in told.answers} == {("input", "stage4")}
+    other = compared(tmp_path, Question(by=THRESHOLD))
+    assert [answer.where for answer in other.answers] == ["site=input", "site=stage4"]
+    assert {answer.names for answer in other.answers} == {("threshold=0.5", "threshold=0.9")}
 
 
 def test_a_grid_over_nuisances_needs_one_setting_an_arm(tmp_path: Path) -> None:
@@ -319,3 +324,29 @@ def test_tables_and_json_hold_what_the_sentences_say(tmp_path: Path) -> None:
     assert plain["answers"][0]["word"] == "better"
     assert plain["answers"][0]["species"][0]["species"] == 2
     assert verdicts(told)[0] in as_markdown(told)
+
+
+def test_replicates_that_could_have_seen_nothing_are_said_to(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for replicate, gain in enumerate((1.5, 0.5)):  # two of five, judged at less than 0.1 %
+        made.trial({SITE: "input"}, replicate, 1.0, origin="search" if replicate else "baseline")
+        made.trial({SITE: "stage4"}, replicate, gain)
+    assert "could have seen no difference that there can be" in verdicts(compared(tmp_path, BY))[0]
+
+
+def test_where_recordings_differ_too_much_more_of_them_are_asked_for(tmp_path: Path) -> None:
+    grid(tmp_path, {"input": 1.0, "stage4": 1.0})
+    told = compared(tmp_path, BY)
+    answer = replace(
+        only(told),
+        word="not known yet",
+        new=Evidence(0.004, 0.003**2, 20),
+        interval=(-0.002, 0.01),
+        detectable=0.009,
+        plan=Plan(0.005, 12, 3),
+    )
+    (said,) = verdicts(replace(told, answers=(answer,)))
+    assert said.endswith(
+        "No number of replicates settles a difference of 0.005, since the recordings alone vary too much; "
+        "3 times as many and about 12 replicates would."
+    )
