@@ -299,6 +299,36 @@ def confirm(
     typer.echo(f"report  {page}")
 
 
+@app.command("compare")
+def compare_(
+    study: Annotated[Path, typer.Argument(help="A study's folder, confirmed or a grid with replicates.")],
+    by: Annotated[
+        str | None, typer.Option("--by", help="The knob that is asked about (default: all against the baseline).")
+    ] = None,
+    margin: Annotated[float, typer.Option(help="A difference that nobody minds.", min=0.0)] = 0.005,
+    figure: Annotated[str, typer.Option(help="score, lwlrap, precision, precision_avg, tpfp_auc or recall.")] = "score",
+    as_json: Json = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print tables that a README takes.")] = False,
+) -> None:
+    """The paired answer, from replicated trials only: better, practically equal, or not known yet.
+
+    Looking before all declared replicates are there makes the last look stricter; looks.jsonl keeps count.
+
+    Example: rfcx-study compare studies/mixup-1a2b3c4d --by stage3.mixup_site
+    """
+    from study import compared_tables
+    from study.arms_tables import console
+    from study.compared import Question, compared
+
+    told = compared(study, Question(by, figure, margin))
+    if as_json:
+        typer.echo(json.dumps(told.as_dict(), indent=1))
+    elif as_markdown:
+        typer.echo(compared_tables.as_markdown(told))
+    else:
+        compared_tables.show(told, console())
+
+
 @app.command("export")
 def export_(
     study: Annotated[Path, typer.Argument(help="A study's folder.")],

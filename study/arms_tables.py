@@ -84,10 +84,10 @@ def _over(told: Estimate, replicates: int) -> str:
 
 def show(told: Comparison, console: Console) -> None:
     """Tables and sentences on a terminal."""
-    console.print(_grid(results(told), "Arms: mean over replicates ± half its 95 % interval"))
+    console.print(grid(results(told), "Arms: mean over replicates ± half its 95 % interval"))
     if told.pairs:
-        console.print(_grid(differences(told), "Paired differences"))
-    console.print(_grid(ruler(told), "LWLRAP of the same out-of-fold scores, against"))
+        console.print(grid(differences(told), "Paired differences"))
+    console.print(grid(ruler(told), "LWLRAP of the same out-of-fold scores, against"))
     for sentence in arms_sentences.all_of(told):
         console.print(Text(f"- {sentence}"))
 
@@ -105,7 +105,8 @@ def console() -> Console:
     return out if out.is_terminal else Console(highlight=False, width=WIDTH)
 
 
-def _grid(table: Table, title: str) -> Grid:
+def grid(table: Table, title: str) -> Grid:
+    """A table as a terminal shows it."""
     grid = Grid(title=title, title_justify="left", title_style="bold", caption=table.note or None, box=SIMPLE)
     grid.caption_justify, grid.padding, grid.show_edge = "left", (0, 1, 0, 0), False
     for place, header in enumerate(table.headers):

@@ -36,9 +36,8 @@ class Ruler:
     @property
     def groups(self) -> NDArray[np.int64]:
         """(recording,) what new recordings would bring anew together: a site, else the recording alone."""
-        if (self.sites == "").any():
-            return np.arange(len(self.sites))
-        return np.asarray(np.unique(self.sites, return_inverse=True)[1], dtype=np.int64)
+        names = self.ids if (self.sites == "").any() else self.sites
+        return np.asarray(np.unique(names, return_inverse=True)[1], dtype=np.int64)
 
 
 def write_ruler(folder: Path, recordings: Recordings) -> Path:
