@@ -39,8 +39,8 @@ CANDIDATES: Final = (
     Candidate(
         "0.5 lwlrap + 0.5 precision",
         Objective(precision_form="precision"),
-        "The default so far, and what the diary's authors meant to weigh. Depends on the level of the outputs at 0.5, "
-        "which focal gamma and mixup move without changing any ranking.",
+        "The default so far. Depends on the level of the outputs at 0.5, which focal gamma and mixup can move without "
+        "changing any ranking.",
     ),
     Candidate(
         "0.5 lwlrap + 0.5 precision_avg",
