@@ -197,7 +197,8 @@ def test_density_and_imbalance_say_how_many_species_a_recording_holds_and_how_un
     def counts(density: float, imbalance: float) -> NDArray[Any]:
         forest = Forest(train_recordings=300, test_recordings=4, species=12, density=density, imbalance=imbalance)
         present = [[voice in visit.present for voice in range(12)] for visit in world_of(forest).visits[:300]]
-        return np.array(present).sum(axis=0)
+        found: NDArray[Any] = np.array(present).sum(axis=0)
+        return found
 
     usual, sparse, dense = counts(1.0, 1.0), counts(0.5, 1.0), counts(2.0, 1.0)
     assert 1.4 * sparse.sum() < usual.sum() < dense.sum() / 1.4

@@ -4,8 +4,8 @@ Notations
     c, r        a config; a replicate, 0 or 1
     t, s        truth (test LWLRAP) and a candidate's score         (config, replicate); without r: of the mean over r
     ρ(a, b)     Spearman's rank correlation over the configs of a forest
-    R           reliability of a mean over both replicates, 2 q / (1 + q) by Spearman and Brown, where q is ρ between the
-                two replicates, mean over forests, at least 0
+    R           reliability of a mean over both replicates, 2 q / (1 + q) by Spearman and Brown, where q is ρ between
+                the two replicates, mean over forests, at least 0
 
     spearman    ρ(s, t)
     crossed     mean of ρ(s of one replicate, t of the other), both ways: luck that score and truth of the same nets
@@ -32,6 +32,7 @@ from rows import METRICS, Row
 from scipy.stats import rankdata
 
 Floats = NDArray[np.float64]
+Draws = NDArray[np.int64]  # (draw, forest)
 DRAWS: Final = 10_000
 LEVEL: Final = 0.95
 
@@ -129,8 +130,8 @@ def ceiling(truth_repeats: Floats, score_repeats: Floats | None = None) -> Float
     return np.sqrt(reliability(truth_repeats) * of_score)
 
 
-def resamples(n_forests: int) -> NDArray[np.int64]:
-    """(draw, forest): forests drawn with replacement, the same for all that is compared."""
+def resamples(n_forests: int) -> Draws:
+    """Forests drawn with replacement, the same for all that is compared."""
     return np.random.default_rng(0).integers(0, n_forests, (DRAWS, n_forests))
 
 

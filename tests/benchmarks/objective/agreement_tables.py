@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from agreement import Figures, Floats, Measured, ceiling, crossed_regret, figures, interval, measured, resamples
+from agreement import Draws, Figures, Floats, Measured, ceiling, crossed_regret, figures, interval, measured, resamples
 from candidates import CANDIDATES, PLAIN
 from forests import LISTED, Size, drawn
 from rows import METRICS, Row
@@ -59,12 +59,12 @@ def _candidates(forests: Sequence[Measured], by_candidate: dict[str, list[Figure
         lines.append(told)
     lines += [_blind("a config at random", forests, draws, _at_random), _blind("the default", forests, draws, _default)]
     limit = _told(float(ceiling(repeats)), interval(ceiling(repeats[draws])), ".2f") if len(forests) >= FEWEST else "–"
-    title = f"{len(forests)} forests, {len(forests[0].truth)} configs, 2 replicates; 95 % intervals over forests"
+    title = f"Forests: {len(forests)}, configs: {len(forests[0].truth)}, replicates: 2; 95 % intervals over forests"
     return f"{_markdown(title, HEAD, lines)}\n\nCeiling of a score without noise: {limit}."
 
 
 def _blind(
-    name: str, forests: Sequence[Measured], draws: Floats, regrets: Callable[[Measured], list[float]]
+    name: str, forests: Sequence[Measured], draws: Draws, regrets: Callable[[Measured], list[float]]
 ) -> list[str]:
     """The line of a choice that looks at no score."""
     plain, crossed = np.array([regrets(forest) for forest in forests]).T
@@ -124,12 +124,12 @@ def _column(found: Sequence[Figures], kind: str) -> Floats:
     return np.array([getattr(one, kind) for one in found])
 
 
-def _difference(found: Sequence[Figures], plain: Sequence[Figures], kind: str, draws: Floats, form: str) -> str:
+def _difference(found: Sequence[Figures], plain: Sequence[Figures], kind: str, draws: Draws, form: str) -> str:
     """Paired by forest."""
     return "–" if found is plain else _with_interval(_column(found, kind) - _column(plain, kind), draws, "+" + form)
 
 
-def _with_interval(values: Floats, draws: Floats, form: str) -> str:
+def _with_interval(values: Floats, draws: Draws, form: str) -> str:
     """Mean over forests, and its interval where there are forests enough for one."""
     if len(values) < FEWEST:
         return f"{values.mean():{form}}"

@@ -1,7 +1,7 @@
 """The seal: the table of the sealed forests is printed only after the choice is committed.
 
-`choice.json` beside this file names the objective that the development forests were found to favour, why, and the commit
-at which it was chosen. What the result could be bent by must since be as it was then.
+`choice.json` beside this file names the objective that the development forests were found to favour, why, and the
+commit at which it was chosen. What the result could be bent by must since be as it was then.
 """
 
 from __future__ import annotations

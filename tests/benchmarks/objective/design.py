@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 TRIES: Final = 500
 
 
-def latin_hypercube(points: int, ranges: int, seed: int | Sequence[int]) -> NDArray[np.float64]:
+@cache
+def latin_hypercube(points: int, ranges: int, seed: int | tuple[int, ...]) -> NDArray[np.float64]:
     """(point, range) from 0 to 1: of many such designs the one whose ranges are least correlated."""
     generator = np.random.default_rng(seed)
     best, least = np.empty(0), np.inf

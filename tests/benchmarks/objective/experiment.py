@@ -3,7 +3,7 @@
 On every forest of a set each config of the mission's knobs is trained on two replicates and scored out of fold on the
 listed labels; its fold models then predict the test recordings, of which it is known what sounds in them. Printed as
 Markdown: how well each candidate's ranking of the configs agrees with the truth's. Interrupted, it goes on when called
-again. The sealed set is trained like the other, but its table is refused until the choice is committed: see `choice.py`.
+again. The sealed set is trained like the other, but its table is refused until the choice is committed (`choice.py`).
 
 Example: python tests/benchmarks/objective/experiment.py --folder FOLDER --set development
 """
