@@ -37,15 +37,16 @@ PROFILE: Final[dict[str, Any]] = {
     "windows.overlap_frames": 12,
     "augment.time_mask_frames": 10,
     "stage1.jitter_frames": [0, 8, 16, 32],
-    "stage1.epochs": 30,
-    "stage1.cosine_epochs": 30,
+    "stage1.epochs": 20,
+    "stage1.cosine_epochs": 20,
     "stage2.epochs": 3,
     "stage2.cosine_epochs": 3,
     "stage2.learning_rate": 1e-3,
-    "stage3.epochs": 5,
-    "stage3.cosine_epochs": 5,
+    "stage3.epochs": 3,
+    "stage3.cosine_epochs": 3,
     "stage3.learning_rate": 1e-3,
     "stage3.teachers": 2,
+    "ruler.hop_s": 4.096,  # windows end to end
     "ruler.every_epochs": 100,
 }
 """Where the small profile of `search_spaces/mixup.toml` is made shorter; configs are scored after their last epoch."""
