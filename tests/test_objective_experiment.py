@@ -66,12 +66,15 @@ def test_spearman_top_half_and_regret_are_those_by_hand() -> None:
     assert found.regret == pytest.approx(0.67 - 0.51)
     # replicate 0 chooses config 0, replicate 1 config 1; the best by either truth is config 3
     assert found.crossed_regret == pytest.approx(((0.64 - 0.52) + (0.70 - 0.60)) / 2)
-    # replicate 0's score ranks 4 3 2 1, replicate 1's 2.5 4 2.5 1; both truths 2 3 1 4
-    by_hand = (
-        agreement.spearman(np.array([4.0, 3, 2, 1]), np.array([2.0, 3, 1, 4])),
-        np.corrcoef([2.5, 4, 2.5, 1], [2, 3, 1, 4])[0, 1],
-    )
-    assert found.crossed == pytest.approx(np.mean(by_hand))
+
+
+def test_the_crossed_rank_correlation_holds_one_replicate_s_score_against_the_other_s_truth() -> None:
+    truth = [(0.1, 0.4), (0.2, 0.3), (0.3, 0.2), (0.4, 0.1)]
+    [forest] = agreement.measured(made_up(1, [(0.1, 0.4), (0.2, 0.3), (0.3, 0.2), (0.4, 0.1)], truth), n_configs=4)
+    assert agreement.figures(forest, BY_NAME[PLAIN]).crossed == pytest.approx(-1.0)
+    [forest] = agreement.measured(made_up(1, [(0.4, 0.1), (0.3, 0.2), (0.2, 0.4), (0.1, 0.3)], truth), n_configs=4)
+    # scores 4 3 2 1 and 1 2 4 3 against the truths 4 3 2 1 and 1 2 3 4 of the other replicate
+    assert agreement.figures(forest, BY_NAME[PLAIN]).crossed == pytest.approx((1.0 + (1 - 6 * 2 / 60)) / 2)
 
 
 def test_the_luck_of_the_best_is_not_rewarded_across_replicates() -> None:
