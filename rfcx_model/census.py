@@ -61,8 +61,8 @@ class Utterance:
     start_s: float
 
 
-def draw_community(n_species: int, sample_rate_hz: int, rng: np.random.Generator) -> Community:
-    """The listed species of the table, and as many other animals in their neighbourhoods."""
+def draw_community(n_species: int, sample_rate_hz: int, imbalance: float, rng: np.random.Generator) -> Community:
+    """The listed species of the table, and as many other animals in their neighbourhoods; `imbalance` as in Forest."""
     slots = [_slots(species_id, sample_rate_hz) for species_id in range(n_species)]
     voices = [draw_voice(species_id, slots[species_id], rng) for species_id in range(n_species)]
     for other in range(n_species):
@@ -72,7 +72,9 @@ def draw_community(n_species: int, sample_rate_hz: int, rng: np.random.Generator
     commonness = rng.normal(0.0, 0.7, size=2 * n_species)
     commonest = COMMONEST if n_species > COMMONEST else 0
     commonness[commonest] = commonness[:n_species].max() + 1.8
-    return Community(tuple(voices), n_species, commonness, rng.normal(0.0, 0.6, size=(2 * n_species, MOODS)))
+    return Community(
+        tuple(voices), n_species, imbalance * commonness, rng.normal(0.0, 0.6, size=(2 * n_species, MOODS))
+    )
 
 
 def draw_site(
@@ -88,16 +90,15 @@ def draw_site(
 
 
 def draw_visits(
-    community: Community, places: list[Site], others_per_recording: float, rng: np.random.Generator
+    community: Community, places: list[Site], wanted: tuple[float, float], rng: np.random.Generator
 ) -> list[Visit]:
-    """A visit to each of `places`, in their order: about 3 species each where all 24 live (fewer where fewer do)."""
+    """A visit to each of `places`, in their order; `wanted` listed species and other animals in each, about."""
     n = community.n_species
     hours = rng.uniform(0.0, 24.0, size=len(places))
     hours = np.where(rng.random(len(places)) < 0.5, rng.choice([5.5, 6.5, 18.5, 19.0], len(places)), hours) % 24
     moods = rng.normal(0.0, 1.0, size=(len(places), MOODS))
     odds = community.commonness + np.stack([site.liking for site in places]) + moods @ community.moods.T
     odds += np.array([[_activity(voice, hour) for voice in community.voices] for hour in hours])
-    wanted = np.array([1.0 + n / 12.0, others_per_recording])
     listed = _present(odds[:, :n], wanted[0], rng)
     _give_rare_species_a_chance(listed, odds[:, :n])
     others = _present(odds[:, n:], wanted[1], rng)

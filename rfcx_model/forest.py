@@ -23,10 +23,15 @@ class Forest:
         sample_rate_hz: bands that reach above it are scaled down as a whole.
         species: how many, the first ones of the competition's table.
         sites: of train and test together, shared out in proportion.
+        density: listed species in a recording, as a multiple of the usual number.
+        imbalance: spread of the species' commonness (log odds), as a multiple of the usual one; 0 all alike.
         difficulty: 0 easy to 1 hard; lowers the calls' level and adds other animals and insects.
         expert_error: part of the hits that the expert calls wrongly.
         tp_per_template: most confirmed hits of a species and songtype, all of its templates together.
         fp_per_template: most refused hits, counted alike.
+        tp_by_score: how far the matcher's score decides which confirmed hits are kept where there are more: 1 the best
+            ones, which are the loud and clean ones; 0 any.
+        fp_by_score: the same for refused hits: 1 keeps those that sound most like the call, the hard ones.
         seed: same seed, same bytes.
     """
 
@@ -36,10 +41,14 @@ class Forest:
     sample_rate_hz: int = 32_000
     species: int = N_SPECIES
     sites: int = 36
+    density: float = 1.0
+    imbalance: float = 1.0
     difficulty: float = 0.2
     expert_error: float = 0.01
     tp_per_template: int = 50
     fp_per_template: int = 300
+    tp_by_score: float = 1.0
+    fp_by_score: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -51,10 +60,14 @@ class Forest:
             ("sample_rate_hz", 8_000, 192_000),
             ("species", 1, N_SPECIES),
             ("sites", 2, whole),
+            ("density", 0.25, 4),
+            ("imbalance", 0, 4),
             ("difficulty", 0, 1),
             ("expert_error", 0, 1),
             ("tp_per_template", 1, whole),
             ("fp_per_template", 0, whole),
+            ("tp_by_score", 0, 1),
+            ("fp_by_score", 0, 1),
             ("seed", 0, 2**63),
         ):
             value = getattr(self, name)
@@ -83,7 +96,7 @@ def generator(forest: Forest, *key: int) -> np.random.Generator:
 def world_of(forest: Forest) -> World:
     """The forest's world; every process draws the same one."""
     rate_hz = forest.sample_rate_hz
-    community = draw_community(forest.species, rate_hz, generator(forest, 0))
+    community = draw_community(forest.species, rate_hz, forest.imbalance, generator(forest, 0))
     rng = generator(forest, 1)
     total = forest.train_recordings + forest.test_recordings
     train_sites = min(max(1, round(forest.sites * forest.train_recordings / total)), forest.sites - 1)
@@ -95,7 +108,8 @@ def world_of(forest: Forest) -> World:
     train = [sites[index] for index in rng.integers(0, train_sites, forest.train_recordings)]
     test = [sites[index] for index in rng.integers(train_sites, forest.sites, forest.test_recordings)]
     others = 1.5 + 6.0 * forest.difficulty
-    visits = draw_visits(community, train, others, rng) + draw_visits(community, test, others, rng)
+    wanted = (forest.density * (1.0 + forest.species / 12.0), others)
+    visits = draw_visits(community, train, wanted, rng) + draw_visits(community, test, wanted, rng)
     return World(community, tuple(visits), _recording_ids(total, rng))
 
 

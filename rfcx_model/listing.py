@@ -2,10 +2,11 @@
 
 Exemplars are cut from the clearest calls in the train recordings. Hits of one species and songtype are taken in order
 of their score; the expert calls each TP where an audible call of that species and songtype overlaps it by half of the
-shorter one, else FP, and errs now and then. TP and FP rows are kept up to their caps, so what is listed depends on
-how loud, clean and typical a call is. The caps count the templates of a species and songtype together, as the
-competition's counts show (10 + 40 TP rows for the two of species 0), and are not scaled with the forest: in a small
-one the number of recordings, each giving at most one hit a template, is what bounds them.
+shorter one, else FP, and errs now and then. TP and FP rows are kept up to their caps, the best ones
+unless the forest says otherwise, so what is listed depends on how loud, clean and typical a call is. The caps count the
+templates of a species and songtype together, as the competition's counts show (10 + 40 TP rows for the two of species
+0), and are not scaled with the forest: in a small one the number of recordings, each giving at most one hit a template,
+is what bounds them.
 """
 
 from __future__ import annotations
@@ -65,9 +66,16 @@ def box_of(exemplar: TrueCall, sample_rate_hz: int) -> tuple[float, float, float
 
 
 def list_hits(
-    forest: Forest, hits: Mapping[str, Sequence[Hit]], calls: Iterable[TrueCall], rng: np.random.Generator
+    forest: Forest,
+    hits: Mapping[str, Sequence[Hit]],
+    calls: Iterable[TrueCall],
+    rng: np.random.Generator,
+    lots: np.random.Generator,
 ) -> list[Row]:
-    """The rows that the expert leaves behind, sorted by recording and time."""
+    """The rows that the expert leaves behind, sorted by recording and time.
+
+    `rng` draws the expert's errors; `lots` draws what is kept where the score does not decide it.
+    """
     audible: dict[tuple[str, int, int], list[TrueCall]] = {}
     for call in calls:
         if call.audible:
@@ -75,14 +83,20 @@ def list_hits(
     rows: list[Row] = []
     pairs = sorted({(facts.species_id, facts.songtype_id) for facts in TEMPLATES})
     for pair in pairs:
-        left = {True: forest.tp_per_template, False: forest.fp_per_template}
+        found: dict[bool, list[Row]] = {True: [], False: []}
         for score, recording_id, hit in _ranked(hits, pair):
             truly = any(overlaps(hit, call) for call in audible.get((recording_id, *pair), ()))
             confirmed = truly != bool(rng.random() < forest.expert_error)
-            if left[confirmed] > 0:
-                left[confirmed] -= 1
-                rows.append(Row(recording_id, hit.template, hit.start_s, score, confirmed))
+            found[confirmed].append(Row(recording_id, hit.template, hit.start_s, score, confirmed))
+        rows += _kept(found[True], forest.tp_per_template, forest.tp_by_score, lots)
+        rows += _kept(found[False], forest.fp_per_template, forest.fp_by_score, lots)
     return sorted(rows, key=lambda row: (row.recording_id, row.start_s, row.template))
+
+
+def _kept(ranked: Sequence[Row], most: int, by_score: float, lots: np.random.Generator) -> list[Row]:
+    """At most so many of the rows, which come best first: by their place, by lot, or by a mean of the two."""
+    place = by_score * np.arange(len(ranked)) + (1 - by_score) * lots.permutation(len(ranked))
+    return [ranked[index] for index in np.argsort(place, kind="stable")[:most]]
 
 
 def overlaps(hit: Hit, call: TrueCall) -> bool:

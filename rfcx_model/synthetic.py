@@ -113,7 +113,8 @@ def _fill(forest: Forest, folder: Path, truth: Path, steps: _Steps, workers: int
         calls = [call for found in steps.count(rendering) for call in found]
         searching = _each(pool, partial(_search, forest, folder, _cut_templates(forest, folder, calls)), train_ids)
         hits = dict(zip(train_ids, steps.count(searching), strict=True))
-    rows = list_hits(forest, hits, [call for call in calls if call.recording_id in hits], generator(forest, 4))
+    searched = [call for call in calls if call.recording_id in hits]
+    rows = list_hits(forest, hits, searched, generator(forest, 4), generator(forest, 5))
     _write_folder(forest, world, rows, folder)
     _write_truth(forest, world, calls, rows, truth)
 

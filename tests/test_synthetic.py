@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from rfcx_model.errors import InputError
-from rfcx_model.field_recording import write_flac
+from rfcx_model.field_recording import TrueCall, write_flac
+from rfcx_model.forest import world_of
+from rfcx_model.listing import list_hits
 from rfcx_model.species_facts import TEMPLATES, within
 from rfcx_model.synthetic import Forest, write
+from rfcx_model.template_matching import Hit
 
 TINY = Forest(train_recordings=5, test_recordings=2, duration_s=12.0, sample_rate_hz=16_000, species=3, sites=3)
 SMALL = Forest(
@@ -156,6 +160,50 @@ def test_caps_hold_for_each_species_and_songtype(tmp_path: Path) -> None:
     for name, cap in (("train_tp.csv", 1), ("train_fp.csv", 2)):
         counts = rows(tmp_path / "capped", name).groupby(["species_id", "songtype_id"]).size()
         assert 0 < counts.max() <= cap
+
+
+def kept_places(forest: Forest) -> dict[bool, list[float]]:
+    """Where the kept rows of species 1 stand (0 best .. 1 worst) among 100 true and 100 false hits of all scores."""
+    template, length_s = 2, TEMPLATES[2].duration_s
+    hits, calls = {}, []
+    for number in range(200):
+        name, start_s = f"{number:03d}", 4.0
+        hits[name] = [Hit(template, start_s, length_s, score=1 - number / 200)]
+        if number % 2:
+            call = TrueCall(name, 1, 1, start_s, 4000.0, start_s + length_s, 5000.0, 20.0, "one", template, start_s)
+            calls.append(call)
+    rows = list_hits(forest, hits, calls, np.random.default_rng(0), np.random.default_rng(1))
+    return {kind: [int(row.recording_id) / 200 for row in rows if row.confirmed is kind] for kind in (True, False)}
+
+
+def test_what_is_kept_follows_the_score_as_far_as_the_forest_says() -> None:
+    exact = Forest(expert_error=0.0, tp_per_template=20, fp_per_template=20)
+    best = kept_places(exact)
+    assert max(best[True]) < 0.2
+    assert max(best[False]) < 0.2
+    any_tp = kept_places(replace(exact, tp_by_score=0.0))
+    assert 0.35 < np.mean(any_tp[True]) < 0.65
+    assert any_tp[False] == best[False]
+    any_fp = kept_places(replace(exact, fp_by_score=0.0))
+    assert any_fp[True] == best[True]
+    assert 0.35 < np.mean(any_fp[False]) < 0.65
+    half = kept_places(replace(exact, tp_by_score=0.5, fp_by_score=0.5))
+    for kind in (True, False):
+        assert len(half[kind]) == 20
+        assert np.mean(best[kind]) + 0.05 < np.mean(half[kind]) < 0.35
+
+
+def test_density_and_imbalance_say_how_many_species_a_recording_holds_and_how_uneven_they_are() -> None:
+    def counts(density: float, imbalance: float) -> NDArray[Any]:
+        forest = Forest(train_recordings=300, test_recordings=4, species=12, density=density, imbalance=imbalance)
+        present = [[voice in visit.present for voice in range(12)] for visit in world_of(forest).visits[:300]]
+        found: NDArray[Any] = np.array(present).sum(axis=0)
+        return found
+
+    usual, sparse, dense = counts(1.0, 1.0), counts(0.5, 1.0), counts(2.0, 1.0)
+    assert 1.4 * sparse.sum() < usual.sum() < dense.sum() / 1.4
+    even, uneven = counts(1.0, 0.0), counts(1.0, 2.0)
+    assert even.max() / np.median(even) < usual.max() / np.median(usual) < uneven.max() / np.median(uneven)
 
 
 def test_the_expert_is_right_but_for_a_small_part(forest: Path) -> None:
@@ -308,7 +356,9 @@ def test_progress_counts_every_step(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "forest-truth" / "forest.json").read_text())["species"] == 3
 
 
-@pytest.mark.parametrize(("name", "value"), [("species", 25), ("duration_s", 3.0), ("difficulty", 1.5), ("sites", 1)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("species", 25), ("duration_s", 3.0), ("difficulty", 1.5), ("sites", 1), ("tp_by_score", -0.1)]
+)
 def test_options_outside_their_limits_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(InputError, match=f"{name} <= .* must hold, but got {name}={value}"):
         Forest(**{name: value})  # type: ignore[arg-type]
