@@ -63,4 +63,5 @@ def effect(tree: Leaves, axis: int, places: Floats) -> Floats:
     low, high = tree.low[:, axis], tree.high[:, axis]
     cuts = np.unique(high[high > low])
     inside = (low[:, None] < cuts) & (cuts <= high[:, None])
-    return (across @ inside)[np.minimum(np.searchsorted(cuts, places, side="left"), len(cuts) - 1)]
+    along: Floats = across @ inside
+    return along[np.minimum(np.searchsorted(cuts, places, side="left"), len(cuts) - 1)]

@@ -134,7 +134,8 @@ def _column(knob: Knob, values: Sequence[Any]) -> _Column:
 def _resampled(columns: Sequence[_Column], scores: Floats) -> tuple[Floats, Floats]:
     """(resample, knob) shares of the knobs and of their shuffled copies."""
     generator = np.random.default_rng(0)
-    own, shadow = [], []
+    own: list[Floats] = []
+    shadow: list[Floats] = []
     while len(own) < RESAMPLES:
         inside = generator.integers(len(scores), size=len(scores))
         outside = np.setdiff1d(np.arange(len(scores)), inside)
@@ -156,7 +157,8 @@ def _ordered(column: _Column, scores: Floats, inside: NDArray[np.int64]) -> Floa
     counts = np.bincount(code[inside], minlength=column.choices)
     sums = np.bincount(code[inside], weights=scores[inside], minlength=column.choices)
     means = np.where(counts > 0, sums / np.maximum(counts, 1), scores[inside].mean())
-    return (np.argsort(np.argsort(means, kind="stable"))[code] + 0.5) / column.choices
+    rank: Floats = np.argsort(np.argsort(means, kind="stable"))[code] + 0.5
+    return rank / column.choices
 
 
 def _alone(
@@ -172,7 +174,9 @@ def _alone(
         nodes = tree.fit(x[chosen], scores[chosen], check_input=False).tree_
         children = (nodes.children_left, nodes.children_right)
         boxes = fanova.leaves(children, nodes.feature, nodes.threshold, nodes.value[:, 0, 0], x.shape[1])
-        effects += [fanova.effect(boxes, axis, x[:, axis]) / len(seeds) for axis in range(x.shape[1])]
+        effects += [
+            fanova.effect(boxes, axis, x[:, axis].astype(np.float64)) / len(seeds) for axis in range(x.shape[1])
+        ]
     effects -= effects[:, inside].mean(axis=1, keepdims=True)
     rest = scores[outside] - scores[inside].mean()
     spread = float((rest**2).sum())

@@ -42,8 +42,5 @@ def _mute(mark: str) -> str:
 
 
 def _code(text: str) -> str:
-    """Between one backtick more than stand together in it."""
-    runs = [len(run) for run in re.findall("`+", text)]
-    fence = "`" * (max(runs, default=0) + 1)
-    space = " " if runs else ""
-    return f"{fence}{space}{' '.join(text.split())}{space}{fence}"
+    """As code where it can be; a name with markup in it as the text that it is, which every reader shows alike."""
+    return cell(text) if set(text) & set("`<>&|") else f"`{' '.join(text.split())}`"

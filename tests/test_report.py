@@ -73,7 +73,7 @@ def test_the_html_is_one_file_that_asks_for_nothing_else(tmp_path: Path) -> None
     assert {"script", "link", "iframe", "object"}.isdisjoint(page.tags)
     assert all(address.startswith(("#", "data:image/svg+xml;base64,")) for address in page.addresses)
     figures = [address for address in page.addresses if address.startswith("data:")]
-    assert len(figures) == 7  # history, trade-off, four slices, importance
+    assert len(figures) == 9  # history, trade-off, importance, four slices, parallel coordinates, pruning
     for figure in figures:
         svg = base64.b64decode(figure.partition(",")[2]).decode()
         assert svg.rstrip().endswith("</svg>")
@@ -234,21 +234,21 @@ def test_importance_finds_the_knob_that_decides_and_needs_eight_trials(tmp_path:
         many += [ended(number, number + 0.5, "COMPLETE", 0.5 + noise + 0.1 * SITES.index(site))]
     write(tmp_path / "many", STUDY, many)
     told = report.facts(tmp_path / "many")
-    assert told.importances[0].knob == SITE
-    assert told.importances[0].share > 0.8
-    assert {item.knob: item.trials for item in told.importances}.get("stage3.focal_gamma") == 60
+    assert told.ranking.items[0].knob == SITE
+    assert told.ranking.items[0].share > 0.8
+    assert {item.knob: item.trials for item in told.ranking.items}.get("stage3.focal_gamma") == 60
     events = [*_finished(0, "input", 0.5, "baseline"), *_finished(1, "stage4", 0.6)]
     write(tmp_path / "few", STUDY, events)
     few = report.facts(tmp_path / "few")
-    assert few.importances == ()
-    assert few.importance_gap == "Too few finished trials to rank the knobs: 2, at least 8 needed."
+    assert few.ranking.items == ()
+    assert few.ranking.gap == "Too few finished trials to rank the knobs: 2, at least 8 needed."
 
 
 def test_importance_says_so_when_no_knob_varied_or_no_score_did(tmp_path: Path) -> None:
     write(tmp_path / "a", STUDY, [event for n in range(9) for event in _finished(n, "input", n / 10)])
-    assert "No searched knob took two values" in str(report.facts(tmp_path / "a").importance_gap)
+    assert "No searched knob took two values" in str(report.facts(tmp_path / "a").ranking.gap)
     write(tmp_path / "b", STUDY, [event for n in range(9) for event in _finished(n, ["input", "none"][n % 2], 0.5)])
-    assert "same score" in str(report.facts(tmp_path / "b").importance_gap)
+    assert "same score" in str(report.facts(tmp_path / "b").ranking.gap)
 
 
 def test_a_knob_that_is_switched_off_has_no_value_in_the_trial() -> None:
