@@ -57,11 +57,7 @@ def sentences(told: Sequence[Place]) -> list[str]:
     edges = [place for place in told if place.edge]
     if not edges:
         return ["In the best trial no numeric knob lies at an end of its range."]
-    lines = [
-        f"{code(place.knob)} is {shown(place.value)} in the best trial, at the {place.edge} end of "
-        f"{shown(place.low)} to {shown(place.high)}; {place.near} of the {place.best} best trials lie near that end."
-        for place in edges
-    ]
+    lines = [_edge(place) for place in edges]
     return [*lines, "A range that goes on there might hold a better value; one trial at an end may also be chance."]
 
 
@@ -79,6 +75,14 @@ def table(told: Sequence[Place]) -> Table:
         for place in told
     )
     return Table(("knob", "best trial", "range", "way along it", "edge", "best trials near it"), rows)
+
+
+def _edge(place: Place) -> str:
+    lie = "lies" if place.near == 1 else "lie"
+    return (
+        f"{code(place.knob)} is {shown(place.value)} in the best trial, at the {place.edge} end of "
+        f"{shown(place.low)} to {shown(place.high)}; {place.near} of the {place.best} best trials {lie} near that end."
+    )
 
 
 def _place(knob: Knob, values: Mapping[str, Any], best: Sequence[Row]) -> Place | None:

@@ -51,10 +51,10 @@ def trade_off(facts: Facts) -> str:
     front = facts.pareto
     x = [row.metric("lwlrap") or 0.0 for row in front]
     y = [row.metric(facts.precision_form) or 0.0 for row in front]
-    mark = "." if len(front) == 1 else ""
-    axes.plot(
-        x, y, mark, color=INK, linewidth=1.2, drawstyle="steps-pre", linestyle="-", label="Pareto front", zorder=1
-    )
+    if len(front) == 1:  # no line to see
+        axes.scatter(x, y, s=110, marker="s", facecolors="none", edgecolors=INK, linewidths=1.2, label="Pareto front")
+    else:
+        axes.plot(x, y, color=INK, linewidth=1.2, drawstyle="steps-pre", label="Pareto front", zorder=1)
     first = facts.baseline
     if first is not None and _both(facts, first):
         at = (first.metric("lwlrap") or 0.0, first.metric(facts.precision_form) or 0.0)
@@ -97,7 +97,7 @@ def pruning(told: Pruning) -> str:
     jitter = np.random.default_rng(0)
     for side, look in (
         (-0.2, Look(GREY, "x", "stopped here")),
-        (0.2, Look(PALETTE[0], MARKERS[0], "the finally best, at this epoch")),
+        (0.2, Look(PALETTE[0], MARKERS[0], "the finally best, then")),
     ):
         x, y = [], []
         for place, rung in enumerate(rungs):
@@ -107,11 +107,15 @@ def pruning(told: Pruning) -> str:
         scatter(axes, x, y, look)
     for place, rung in enumerate(rungs):
         if rung.best:
-            axes.hlines(min(rung.best), place - 0.4, place + 0.4, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
+            name = None if any(earlier.best for earlier in rungs[:place]) else "the lowest of them"
+            dashes = (0, (4, 3))
+            axes.hlines(
+                min(rung.best), place - 0.4, place + 0.4, color=INK, linewidth=1.2, linestyle=dashes, label=name
+            )
     axes.set_xticks(range(len(rungs)), [str(rung.step) for rung in rungs])
     axes.set_xlim(-0.6, len(rungs) - 0.4)
     axes.grid(visible=False, axis="x")
-    axes.set_xlabel("measured epochs when stopped; dashed: lowest of the finally best")
+    axes.set_xlabel("measured epochs when stopped")
     axes.set_ylabel("score then")
     return svg(figure, axes)
 

@@ -104,7 +104,8 @@ def importances(facts: Facts) -> list[str]:
         "A knob's share is how much of the variance of scores it predicts alone, in trials that the forest was not "
         "fitted to (main effects by fANOVA; median and 95 % interval over bootstrap resamples of the "
         f"{len(facts.ranked):,} finished trials; pruned ones are left out). Beside every knob a copy of it was "
-        "shuffled among the trials: a knob stands out where it gets more than any copy in at least 95 % of the resamples. "
+        "shuffled among the trials: a knob stands out where it gets more than any copy in at least 95 % of the "
+        "resamples. "
         "What is missing to 1 is noise and what knobs do together.",
         *lines,
     ]

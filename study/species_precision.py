@@ -54,7 +54,7 @@ def species_precision(folder: Path, best: Trial | None, baseline: Trial | None) 
     try:
         ruler = read_ruler(folder)
     except InputError as error:
-        return SpeciesPrecision(gaps=(str(error),))
+        return SpeciesPrecision(gaps=(str(error).replace(f"{folder}/", ""),))
     same = baseline is not None and baseline.number == best.number
     other = None if same else baseline
     told = {trial.number: _by_species(folder, trial, ruler) for trial in (best, other) if trial is not None}
