@@ -1,8 +1,8 @@
 """The sheet that the report's figures are drawn on: one style, colours, marks, and the way to an SVG.
 
 Colours are Okabe and Ito's (2008), told apart by colour-blind readers. Figures are as wide as a phone shows them
-without shrinking their text. Above `THIN` points marks are drawn as pixels inside the SVG, so that 5,000 trials stay
-small.
+without shrinking their text. So that 5,000 trials of 20 knobs stay small, more than `THIN` marks are drawn as pixels
+inside the SVG, and of more than `MOST_POINTS` trials some, evenly over their ranks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -23,9 +23,12 @@ MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 GREY: Final = "#767676"
 FAINT: Final = "#c4c4c4"
 INK: Final = "#222222"
-THIN: Final = 1000
+THIN: Final = 600
+MOST_POINTS: Final = 2000
 WIDTH_IN: Final = 4.2
 MOST_LETTERS: Final = 28
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,21 @@ def sheet(height_in: float) -> tuple[Figure, Axes]:
         return figure, figure.subplots()
 
 
-def scatter(axes: Axes, x: Sequence[float], y: Sequence[float], look: Look) -> None:
-    """Marks; many of them smaller, fainter and as pixels."""
-    many = len(x) > THIN
-    size, alpha = (8, 0.45) if many else (24, 0.85)
+def scatter(axes: Axes, x: Sequence[float], y: Sequence[float], look: Look, points: int) -> None:
+    """Marks, some of the `points` of the drawing; where those are many, smaller, fainter and as pixels."""
+    many = points > THIN
+    size, alpha = (8, 0.6) if many else (24, 0.85)
     cross = look.marker == "x"
     edge: Mapping[str, Any] = {} if cross else {"edgecolors": "white"}
     axes.scatter(
         x, y, s=size, c=look.colour, marker=look.marker, label=look.label, alpha=alpha,
         linewidths=1.0 if cross else 0.4, rasterized=many, **edge,
     )  # fmt: skip
+
+
+def thinned(rows: Sequence[T], most: int = MOST_POINTS) -> Sequence[T]:
+    """At most so many, evenly over their order; the first is among them."""
+    return rows[:: max(1, -(-len(rows) // most))]
 
 
 def brief(name: str) -> str:
@@ -95,6 +103,6 @@ def _style() -> AbstractContextManager[None]:
             "legend.fontsize": 9,
             "legend.columnspacing": 1.2,
             "legend.handletextpad": 0.5,
-            "savefig.dpi": 150,
+            "savefig.dpi": 130,
         }
     )

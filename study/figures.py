@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from study.facts import Facts, Row, running_best, shown
-from study.figure_sheet import GREY, INK, MARKERS, PALETTE, Look, brief, scatter, sheet, svg
+from study.figure_sheet import GREY, INK, MARKERS, PALETTE, Look, brief, scatter, sheet, svg, thinned
 from study.knob import Knob
 from study.pruning import Pruning
 
@@ -25,11 +25,11 @@ def history(facts: Facts) -> str:
     figure, axes = sheet(3.1)
     ended = sorted((row for row in facts.rows if row.score is not None), key=lambda row: (row.ended or 0.0, row.number))
     place = {row.number: index for index, row in enumerate(ended, start=1)}
-    pruned = [row for row in ended if row.state == "PRUNED"]
+    pruned = thinned([row for row in ended if row.state == "PRUNED"])
     if pruned:
-        _dots(axes, [place[row.number] for row in pruned], pruned, Look(GREY, "x", "pruned, when stopped"))
+        _dots(axes, [place[row.number] for row in pruned], pruned, Look(GREY, "x", "pruned, when stopped"), len(ended))
     for name, rows in _by_arm(facts).items():
-        _dots(axes, [place[row.number] for row in rows], rows, _look(facts, name))
+        _dots(axes, [place[row.number] for row in rows], rows, _look(facts, name), len(ended))
     steps = running_best(facts.ranked)
     places = [place[row.number] for row, _best in steps]
     axes.step(places, [best for _row, best in steps], where="post", color=INK, linewidth=1.4, label="best so far")
@@ -47,7 +47,7 @@ def trade_off(facts: Facts) -> str:
         whole = [row for row in rows if _both(facts, row)]
         x = [row.metric("lwlrap") or 0.0 for row in whole]
         y = [row.metric(facts.precision_form) or 0.0 for row in whole]
-        scatter(axes, x, y, _look(facts, name))
+        scatter(axes, x, y, _look(facts, name), len(facts.ranked))
     front = facts.pareto
     x = [row.metric("lwlrap") or 0.0 for row in front]
     y = [row.metric(facts.precision_form) or 0.0 for row in front]
@@ -76,7 +76,7 @@ def sliced(facts: Facts, knob: Knob) -> str:
             x = [values_of.get(shown(value), 0) + float(jitter.uniform(-0.18, 0.18)) for value in values]
         else:
             x = [float(value) for value in values]
-        _dots(axes, x, inside, _look(facts, name))
+        _dots(axes, x, inside, _look(facts, name), len(facts.ranked))
     if values_of:
         _medians(axes, facts, knob, values_of)
         _name(axes, list(values_of))
@@ -94,6 +94,7 @@ def pruning(told: Pruning) -> str:
     """At every rung the scores of stopped trials, and beside them what the finally best had then."""
     rungs = sorted(sorted(told.rungs, key=lambda rung: -len(rung.stopped))[:MOST_RUNGS], key=lambda rung: rung.step)
     figure, axes = sheet(3.0)
+    points = sum(len(rung.stopped) + len(rung.best) for rung in rungs)
     jitter = np.random.default_rng(0)
     for side, look in (
         (-0.2, Look(GREY, "x", "stopped here")),
@@ -104,7 +105,7 @@ def pruning(told: Pruning) -> str:
             scores = list(rung.stopped.values()) if side < 0 else list(rung.best)
             x += [place + side + float(jitter.uniform(-0.13, 0.13)) for _ in scores]
             y += scores
-        scatter(axes, x, y, look)
+        scatter(axes, x, y, look, points)
     for place, rung in enumerate(rungs):
         if rung.best:
             name = None if any(earlier.best for earlier in rungs[:place]) else "the lowest of them"
@@ -128,9 +129,9 @@ def colour_knob(facts: Facts) -> Knob | None:
 def _by_arm(facts: Facts) -> dict[str, list[Row]]:
     knob = colour_knob(facts)
     if knob is None:
-        return {"finished": list(facts.ranked)}
+        return {"finished": list(thinned(facts.ranked))}
     groups: dict[str, list[Row]] = {shown(choice): [] for choice in knob.choices}
-    for row in facts.ranked:
+    for row in thinned(facts.ranked):
         groups.setdefault(shown(row.values.get(knob.name, "not set")), []).append(row)
     return {name: rows for name, rows in groups.items() if rows}
 
@@ -153,8 +154,8 @@ def _name(axes: Axes, names: Sequence[str]) -> None:
     axes.grid(visible=False, axis="x")
 
 
-def _dots(axes: Axes, x: Sequence[float], rows: Sequence[Row], look: Look) -> None:
-    scatter(axes, x, [row.score if row.score is not None else math.nan for row in rows], look)
+def _dots(axes: Axes, x: Sequence[float], rows: Sequence[Row], look: Look, points: int) -> None:
+    scatter(axes, x, [row.score if row.score is not None else math.nan for row in rows], look, points)
 
 
 def _medians(axes: Axes, facts: Facts, knob: Knob, places: Mapping[str, int]) -> None:

@@ -12,10 +12,10 @@ from matplotlib.collections import LineCollection
 
 from study.coordinates import Axis
 from study.facts import Facts, Row
-from study.figure_sheet import FAINT, GREY, INK, PALETTE, brief, sheet, svg
+from study.figure_sheet import FAINT, GREY, INK, PALETTE, brief, sheet, svg, thinned
 from study.species_precision import SpeciesPrecision
 
-MOST_LINES: Final = 400
+MOST_LINES: Final = 200
 MANY: Final = 100
 LETTERS: Final = 50
 OFF: Final = -0.12
@@ -53,8 +53,8 @@ def coordinates(ranked: Sequence[Row], axes_of: Sequence[Axis]) -> str:
     lines = {row.number: [_point(axis, depth, row, jitter) for depth, axis in enumerate(axes_of)] for row in ranked}
     tenth = max(1, len(ranked) // 10)
     for rows, colour, width, alpha in (
-        (_thinned(ranked[tenth:]), FAINT, 0.7, 0.6),
-        (_thinned(ranked[1:tenth]), PALETTE[0], 0.9, 0.55),
+        (thinned(ranked[tenth:], MOST_LINES), FAINT, 0.6, 1.0),
+        (thinned(ranked[1:tenth], MOST_LINES // 2), PALETTE[0], 0.8, 1.0),
         (ranked[:1], INK, 2.0, 1.0),
     ):
         paths = [lines[row.number] for row in rows]
@@ -99,11 +99,6 @@ def _point(axis: Axis, depth: int, row: Row, jitter: np.random.Generator) -> tup
     place = axis.places.get(row.number, OFF)
     spread = 0.02 if len(axis.ticks) > 2 and place != OFF else 0.0
     return place + float(jitter.uniform(-spread, spread)), -float(depth)
-
-
-def _thinned(rows: Sequence[Row]) -> Sequence[Row]:
-    """At most `MOST_LINES`, evenly over the ranks."""
-    return rows[:: max(1, -(-len(rows) // MOST_LINES))]
 
 
 def _rail(axes: Axes, depth: int, axis: Axis, passed: bool) -> None:

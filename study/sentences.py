@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from study.facts import Arm, Facts
+from study.figure_sheet import MOST_POINTS
 from study.knob import Knob
 from study.prose import code, numbers, plain
 from study.tables import number, signed
@@ -44,6 +45,10 @@ def history(facts: Facts) -> list[str]:
     lines = [] if facts.ranked else ["No finished trial with a score to show."]
     if facts.leaky:
         lines.append(f"Leaky trials ({numbers([row.number for row in facts.leaky])}) are left out.")
+    if len(facts.ranked) > MOST_POINTS:
+        lines.append(
+            f"Figures draw at most {MOST_POINTS:,} finished trials, evenly over their ranks; tables count all of them."
+        )
     if missing:
         one = len(missing) == 1
         lines.append(
