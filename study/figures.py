@@ -67,7 +67,7 @@ def trade_off(facts: Facts) -> str:
 def sliced(facts: Facts, knob: Knob) -> str:
     """Score against one knob's values: a strip a choice, or a scatter for a numeric knob."""
     figure, axes = sheet(2.9)
-    values_of = {shown(choice): index for index, choice in enumerate(knob.choices)}
+    values_of = {name: index for index, name in enumerate(_words(facts, knob))}
     jitter = np.random.default_rng(0)
     for name, rows in _by_arm(facts).items():
         inside = [row for row in rows if row.values.get(knob.name) is not None]
@@ -141,6 +141,13 @@ def _look(facts: Facts, arm: str) -> Look:
     order = [shown(choice) for choice in knob.choices] if knob else []
     place = order.index(arm) if arm in order else len(order)
     return Look(PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)], brief(arm))
+
+
+def _words(facts: Facts, knob: Knob) -> list[str]:
+    """The knob's choices, or the words seen where none are on record; empty for a numeric knob."""
+    seen = [value for value, _row in facts.slice(knob)]
+    words = knob.choices or (seen if any(isinstance(value, str | bool) for value in seen) else ())
+    return list(dict.fromkeys(map(shown, words)))
 
 
 def _name(axes: Axes, names: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ from study.knob import Knob
 from study.prose import parts
 from study.section import Exhibit, Section, confirmation_section, exhibit
 from study.species_precision import SpeciesPrecision
-from study.study_json import read_study
+from study.study_json import read_study, sound
 from study.trials import Trial, read_trials
 from study.whole_file import write_whole
 
@@ -114,7 +114,7 @@ def render(template: str, told: Facts, shown: Sequence[Section]) -> str:
 
 
 def _facts(study_folder: Path, trials: Sequence[Trial]) -> Facts:
-    told = compute(read_study(study_folder), trials)
+    told = compute(sound(read_study(study_folder)), trials)
     ranked = [Scored(dict(row.values), row.score) for row in told.ranked if row.score is not None]
     return replace(told, ranking=ranking(told.knobs, ranked))
 
