@@ -22,7 +22,7 @@ RAY = {
     "trainable",
     "tune_events",
 }
-OPTUNA = {"space", "searcher", "sampler", "report", "optuna_journal"}
+OPTUNA = {"space", "searcher", "sampler", "optuna_journal"}
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "joblib", "marshal"}
 
 

@@ -30,7 +30,7 @@ def test_a_flat_tree_has_flat_effects() -> None:
 @settings(max_examples=20, deadline=None)
 def test_effects_agree_with_averages_of_what_the_tree_predicts(seed: int) -> None:
     generator = np.random.default_rng(seed)
-    x = generator.integers(8, size=(40, 3)) / 8 + 1 / 16  # cuts lie on eighths: a grid of eighths averages exactly
+    x = generator.integers(8, size=(40, 3)) / 8 + 1 / 16  # cuts lie on sixteenths: `fine` averages exactly
     tree = DecisionTreeRegressor(min_samples_leaf=3, random_state=0).fit(
         x, x[:, 0] + x[:, 1] * generator.normal(size=40)
     )
