@@ -108,7 +108,7 @@ def pruning(told: Pruning) -> str:
         scatter(axes, x, y, look, points)
     for place, rung in enumerate(rungs):
         if rung.best:
-            name = None if any(earlier.best for earlier in rungs[:place]) else "the lowest of them"
+            name = "" if any(earlier.best for earlier in rungs[:place]) else "the lowest of them"
             dashes = (0, (4, 3))
             axes.hlines(
                 min(rung.best), place - 0.4, place + 0.4, color=INK, linewidth=1.2, linestyle=dashes, label=name

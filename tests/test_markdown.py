@@ -33,10 +33,11 @@ def test_no_letter_of_a_name_is_lost(name: str) -> None:
         ("a|b", "a\\|b"),
         ("`x`", "\\`x\\`"),
         ("![i](http://x)", "!\\[i\\](http://x)"),
-        ("*bold* _it_ ~~x~~", "\\*bold\\* \\_it\\_ \\~\\~x\\~\\~"),
+        ("*bold* _it_ ~~x~~", "\\*bold* \\_it\\_ \\~\\~x\\~\\~"),
         ("stage3.mixup_site", "stage3.mixup_site"),
         ("a\nb", "a b"),
         ("&lt;", "&amp;lt;"),
+        ("**x** 0.5**", "\\*\\*x** 0.5**"),
         ("$x$", "\\$x\\$"),
     ],
 )
