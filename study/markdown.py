@@ -10,7 +10,9 @@ from study.tables import Table
 
 def cell(text: str) -> str:
     """Text that Markdown shows as it stands, in a table or outside."""
-    safe = re.sub(r"([\\`~$|\[\]]|\*(?=\**[^\s*]))", r"\\\1", text)  # a star that nothing follows opens nothing
+    # Marks are made dumb where they could begin something: a star that nothing follows opens no emphasis, and brackets
+    # are an interval unless an address can follow.
+    safe = re.sub(r"([\\`~$|]|\*(?=\**[^\s*])|\](?=[(\[:]))", r"\\\1", text)
     safe = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", safe)  # within a word it is no emphasis
     safe = safe.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return " ".join(safe.split())
