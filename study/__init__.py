@@ -6,7 +6,8 @@ trial asks for and does: recipe, stages and their store, work, setting, stage_ta
 launch, with tune_events, ray_session, ray_environment, ray_folder, machine, address, nodes, driver_lease. What is on
 record: trials (the ledger), recorder, tally, optuna_journal, study_folder, scored, other_questions, study_json,
 whole_file.
-What people see: display, tensorboard, plan, report (with facts, tables, figures, sentences, markdown), arms (with
-arms_tables, arms_sentences), truth (with truth_table). What comes out: export and bundle, final, judge. All at once:
-demo.
+What people see: display, tensorboard, plan, report (with section, facts, tables, sentences, prose, markdown;
+figure_sheet, figures, figures_knobs; fanova and importance, coordinates, edges, pruning and pruning_told,
+species_precision), arms (with arms_tables, arms_sentences), truth (with truth_table). What comes out: export and
+bundle, final, judge. All at once: demo.
 """

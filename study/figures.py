@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from study.facts import Facts, Row, running_best, shown
 from study.figure_sheet import GREY, INK, MARKERS, PALETTE, Look, brief, scatter, sheet, svg, thinned
@@ -59,6 +59,7 @@ def trade_off(facts: Facts) -> str:
     if first is not None and _both(facts, first):
         at = (first.metric("lwlrap") or 0.0, first.metric(facts.precision_form) or 0.0)
         axes.scatter(*at, s=130, facecolors="none", edgecolors=INK, linewidths=1.4, label="baseline", zorder=4)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.set_xlabel("LWLRAP, out of fold")
     axes.set_ylabel(f"{brief(facts.precision_form)}, out of fold")
     return svg(figure, axes)
@@ -81,9 +82,9 @@ def sliced(facts: Facts, knob: Knob) -> str:
         _medians(axes, facts, knob, values_of)
         _name(axes, list(values_of))
     elif knob.log:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+        _decades(axes)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6))
     _baseline(axes, facts)
     axes.set_xlabel(knob.name, parse_math=False)
     axes.set_ylabel("score")
@@ -159,6 +160,15 @@ def _name(axes: Axes, names: Sequence[str]) -> None:
             label.set(rotation=30, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.grid(visible=False, axis="x")
+
+
+def _decades(axes: Axes) -> None:
+    """A logarithmic axis that names 1, 2 and 5 of few decades, or the decades alone."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 60 * low else (1.0,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _dots(axes: Axes, x: Sequence[float], rows: Sequence[Row], look: Look, points: int) -> None:
