@@ -15,11 +15,15 @@ MOST_KNOBS: Final = 12
 
 @dataclass(frozen=True)
 class Axis:
-    """A knob's or the score's axis. `places` lack the trials in which the knob does not act."""
+    """A knob's or the score's axis. `places` lack the trials in which the knob does not act.
+
+    `apart` lies between neighbouring choices; 0 for numbers.
+    """
 
     name: str
     ticks: tuple[tuple[float, str], ...]
     places: Mapping[int, float]  # trial → place
+    apart: float = 0.0
 
 
 def drawn_knobs(facts: Facts) -> tuple[Knob, ...]:
@@ -49,7 +53,7 @@ def _words(knob: Knob, values: Mapping[int, Any]) -> Axis:
     last = len(names) - 1
     at = {name: place / last if last else 0.5 for place, name in enumerate(names)}
     places = {trial: at[shown(value)] for trial, value in values.items()}
-    return Axis(knob.name, tuple((place, name) for name, place in at.items()), places)
+    return Axis(knob.name, tuple((place, name) for name, place in at.items()), places, 1 / max(1, last))
 
 
 def _numbers(

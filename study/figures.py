@@ -59,7 +59,7 @@ def trade_off(facts: Facts) -> str:
     if first is not None and _both(facts, first):
         at = (first.metric("lwlrap") or 0.0, first.metric(facts.precision_form) or 0.0)
         axes.scatter(*at, s=130, facecolors="none", edgecolors=INK, linewidths=1.4, label="baseline", zorder=4)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.set_xlabel("LWLRAP, out of fold")
     axes.set_ylabel(f"{brief(facts.precision_form)}, out of fold")
     return svg(figure, axes)
@@ -84,7 +84,7 @@ def sliced(facts: Facts, knob: Knob) -> str:
     elif knob.log:
         _decades(axes)
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     _baseline(axes, facts)
     axes.set_xlabel(knob.name, parse_math=False)
     axes.set_ylabel("score")

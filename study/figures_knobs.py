@@ -16,6 +16,7 @@ from study.figure_sheet import FAINT, GREY, INK, PALETTE, brief, sheet, svg, thi
 from study.species_precision import SpeciesPrecision
 
 MOST_LINES: Final = 200
+BEST_LINES: Final = 40
 MANY: Final = 100
 LETTERS: Final = 50
 OFF: Final = -0.12
@@ -54,7 +55,7 @@ def coordinates(ranked: Sequence[Row], axes_of: Sequence[Axis]) -> str:
     tenth = max(1, len(ranked) // 10)
     for rows, colour, width, alpha in (
         (thinned(ranked[tenth:], MOST_LINES), FAINT, 0.6, 1.0),
-        (thinned(ranked[1:tenth], MOST_LINES // 2), PALETTE[0], 0.8, 1.0),
+        (thinned(ranked[1:tenth], BEST_LINES), PALETTE[0], 0.8, 1.0),
         (ranked[:1], INK, 2.0, 1.0),
     ):
         paths = [lines[row.number] for row in rows]
@@ -63,7 +64,7 @@ def coordinates(ranked: Sequence[Row], axes_of: Sequence[Axis]) -> str:
         )
     for depth, axis in enumerate(axes_of):
         _rail(axes, depth, axis, passed=len(axis.places) < len(ranked))
-    axes.set_xlim(OFF - 0.06, 1.04)
+    axes.set_xlim(OFF - 0.06, 1.06)
     axes.set_ylim(0.6 - len(axes_of), 0.4)
     axes.set_axis_off()
     return svg(figure, axes, legend=False)
@@ -97,7 +98,7 @@ _PAPER: Final = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad"
 def _point(axis: Axis, depth: int, row: Row, jitter: np.random.Generator) -> tuple[float, float]:
     """Where a line crosses an axis; words are spread a little, so that lines through the same one can be told apart."""
     place = axis.places.get(row.number, OFF)
-    spread = 0.02 if len(axis.ticks) > 2 and place != OFF else 0.0
+    spread = 0.03 if place == OFF else min(0.05, axis.apart / 4)
     return place + float(jitter.uniform(-spread, spread)), -float(depth)
 
 

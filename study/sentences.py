@@ -121,8 +121,8 @@ def coordinates(facts: Facts, left_out: int) -> list[str]:
     if not facts.ranked:
         return ["No finished trial with a score to show."]
     lines = [
-        "A line is a finished trial, from knob to knob down to its score. Coloured are the best tenth, dark the best "
-        "one, grey the rest; a knob that does not act in a trial is passed at `off`."
+        "A line is a finished trial, from knob to knob down to its score: dark the best one, coloured others of the "
+        "best tenth, grey some of the rest. A knob that does not act in a trial is passed at `off`."
     ]
     if left_out:
         lines.append(f"{left_out} knobs of less importance are left out of the drawing.")
