@@ -12,11 +12,13 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rfcx_model.hyperparameters import leaks
+from study.importance import Ranking
 from study.knob import Knob
+from study.pruning import Pruning, pruning
 from study.study_json import active_values, searched_knobs
 from study.trials import Trial
 
@@ -73,30 +75,11 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Pruning:
-    """What pruning saved, counted in epochs of all folds against a finished trial's; None when none has finished."""
-
-    pruned: int
-    full_epochs: int | None
-    epochs_saved: int | None
-    best_at_pruning: float | None
-
-
-@dataclass(frozen=True)
 class Failure:
     """One cause and the trials that ended with it."""
 
     reason: str
     trials: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Importance:
-    """The share, 0 to 1, of the score's variance that a knob explains alone, among `trials` trials in which it acts."""
-
-    knob: str
-    share: float
-    trials: int
 
 
 @dataclass(frozen=True)
@@ -111,13 +94,13 @@ class Facts:
     baseline: Row | None
     precision_form: str
     arms: tuple[Arm, ...]
-    importances: tuple[Importance, ...]
-    importance_gap: str | None
+    replicates: int
     cost: Cost
     pruning: Pruning
     failures: tuple[Failure, ...]
     retries: tuple[Failure, ...]
     study: Mapping[str, Any]
+    ranking: Ranking = field(default_factory=Ranking)
 
     @property
     def leaky(self) -> tuple[Row, ...]:
@@ -135,7 +118,7 @@ class Facts:
 
 
 def compute(study: Mapping[str, Any], trials: Sequence[Trial]) -> Facts:
-    """All facts but the importances, which need Optuna (study.report adds them)."""
+    """All facts but the knobs' ranking, which takes seconds (study.report adds it)."""
     knobs = searched_knobs(study)
     searched = [trial for trial in trials if trial.origin != "confirm"]
     rows = rows_of(searched, knobs)
@@ -150,10 +133,9 @@ def compute(study: Mapping[str, Any], trials: Sequence[Trial]) -> Facts:
         baseline=next((row for row in rows if row.origin == "baseline"), None),
         precision_form=str(objective.get("precision_form") or "precision"),
         arms=tuple(arm for knob in knobs if knob.role == "scientific" for arm in arms_of(knob, rows)),
-        importances=(),
-        importance_gap=None,
+        replicates=len({trial.replicate for trial in searched if trial.state == "COMPLETE"}),
         cost=_cost(study, trials),
-        pruning=_pruning(rows, ranked),
+        pruning=pruning(searched, [row.number for row in ranked], frozenset(row.number for row in rows if row.leaky)),
         failures=_failures((row.reason or "no reason on record", row.number) for row in rows if row.state == "FAILED"),
         retries=_failures((trouble, row.number) for row in rows for trouble in row.troubles),
         study=study,
@@ -291,17 +273,6 @@ def _cost(study: Mapping[str, Any], trials: Sequence[Trial]) -> Cost:
         training_s=sum(known) if known else None,
         span_s=max(times) - min(times) if times else None,
         planned_fold_epochs=study.get("fold_epochs") or {},
-    )
-
-
-def _pruning(rows: Sequence[Row], ranked: Sequence[Row]) -> Pruning:
-    pruned = [row for row in rows if row.state == "PRUNED"]
-    full = max((row.epochs for row in ranked), default=None)
-    return Pruning(
-        pruned=len(pruned),
-        full_epochs=full,
-        epochs_saved=None if full is None else sum(max(0, full - row.epochs) for row in pruned),
-        best_at_pruning=max((row.score for row in pruned if row.score is not None and not row.leaky), default=None),
     )
 
 

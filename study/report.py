@@ -5,64 +5,43 @@ Both are made from the same sections; every figure has its numbers in a table.
 
 from __future__ import annotations
 
-import base64
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from study import arms_sentences, arms_tables, figures, sentences, tables
+from study import (
+    arms_sentences,
+    arms_tables,
+    edges,
+    figures,
+    figures_knobs,
+    markdown,
+    pruning_told,
+    sentences,
+    species_precision,
+    tables,
+)
 from study.arms import Comparison, compare
-from study.facts import Facts, Importance, Row, compute
+from study.coordinates import axes_of, drawn_knobs
+from study.facts import Facts, compute
+from study.importance import Scored, ranking
 from study.knob import Knob
-from study.markdown import cell
-from study.study_json import read_study
-from study.tables import Table
-from study.trials import read_trials
+from study.prose import parts
+from study.section import Exhibit, Section, confirmation_section, exhibit
+from study.species_precision import SpeciesPrecision
+from study.study_json import read_study, sound
+from study.trials import Trial, read_trials
 from study.whole_file import write_whole
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
-FEWEST_FOR_IMPORTANCE = 8
-MOST_FOR_IMPORTANCE = 200  # a forest's time grows with the square; every n-th in rank stands for its neighbours
-
-
-@dataclass(frozen=True)
-class Exhibit:
-    """A table, with the figure drawn from it where there is one. `figure` is a data URI of an SVG."""
-
-    title: str
-    table: Table
-    figure: str | None = None
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading, plain sentences, exhibits. In `grid` sections figures stand side by side where there is room."""
-
-    title: str
-    sentences: Sequence[str]
-    exhibits: Sequence[Exhibit] = ()
-    grid: bool = False
-
-    @property
-    def anchor(self) -> str:
-        """The title as a link's target."""
-        return self.title.lower().replace(" ", "-")
 
 
 def facts(study_folder: Path) -> Facts:
-    """What study.json and trials.jsonl tell, importances included.
+    """What study.json and trials.jsonl tell, the knobs' ranking included.
 
     Raises:
         InputError: the folder is not a study's.
         LedgerError: the ledger is damaged in the middle.
     """
-    told = compute(read_study(study_folder), read_trials(study_folder / "trials.jsonl"))
-    shares, gap = importances(told)
-    return replace(told, importances=shares, importance_gap=gap)
+    return _facts(study_folder, read_trials(study_folder / "trials.jsonl"))
 
 
 def write(study_folder: Path) -> tuple[Path, Path]:
@@ -72,70 +51,82 @@ def write(study_folder: Path) -> tuple[Path, Path]:
         InputError: the folder is not a study's.
         LedgerError: the ledger is damaged in the middle.
     """
-    told = facts(study_folder)
-    parts = sections(told, compare(study_folder) if told.study.get("arms") else None)
+    trials = read_trials(study_folder / "trials.jsonl")
+    told = _facts(study_folder, trials)
+    compared = compare(study_folder) if told.study.get("arms") else None
+    shown = sections(told, compared, _species(study_folder, told, trials))
     return (
-        write_whole(study_folder / "report.html", render("report.html.j2", told, parts)),
-        write_whole(study_folder / "report.md", render("report.md.j2", told, parts)),
+        write_whole(study_folder / "report.html", render("report.html.j2", told, shown)),
+        write_whole(study_folder / "report.md", render("report.md.j2", told, shown)),
     )
 
 
-def importances(told: Facts) -> tuple[tuple[Importance, ...], str | None]:
-    """Share of the score's variance that each knob explains alone (fANOVA, Hutter et al. 2014), or why there is none.
+def sections(
+    told: Facts,
+    compared: Comparison | None = None,
+    species: SpeciesPrecision | None = None,
+    confirmed: Section | None = None,
+) -> list[Section]:
+    """The report in reading order. Where the study lists its arms they are compared as they stand, not by knob.
 
-    A knob that does not act in every trial is judged among those in which it acts.
+    `confirmed` is a `confirmation_section` with a verdict in it; without one the report says that there is none.
     """
-    finished = told.ranked
-    if len(finished) < FEWEST_FOR_IMPORTANCE:
-        need = f"at least {FEWEST_FOR_IMPORTANCE} needed"
-        return (), f"Too few finished trials to rank the knobs: {len(finished)}, {need}."
-    if len({row.score for row in finished}) == 1:
-        return (), "All finished trials have the same score, so no knob can be ranked."
-    groups: dict[tuple[int, ...], list[Knob]] = {}
-    for knob in told.knobs:
-        groups.setdefault(tuple(row.number for row in finished if knob.name in row.values), []).append(knob)
-    found = [item for group in groups.values() for item in _importances_of(group, told)]
-    if not found:
-        return (), "No searched knob took two values in enough finished trials, so none can be ranked."
-    return tuple(sorted(found, key=lambda item: -item.share)), None
-
-
-def sections(told: Facts, compared: Comparison | None = None) -> list[Section]:
-    """The report in reading order. Where the study lists its arms they are compared as they stand, not by knob."""
-    drawn = bool(told.ranked)
     answer = sentences.verdict(told) if compared is None else arms_sentences.all_of(compared)
     return [
         Section("Answer", answer),
+        confirmed or confirmation_section((), confirmations=told.cost.confirmations),
         *([] if compared is None else [_listed_arms(compared)]),
         Section("Cost", [], [Exhibit("Cost", tables.cost(told))]),
         Section("Best trials", [], [Exhibit("Best trials and the baseline", tables.best(told))] if told.rows else []),
-        Section(
-            "History",
-            sentences.history(told),
-            [_exhibit("History of the search", tables.history(told), lambda: figures.history(told))] if drawn else [],
-        ),
-        Section(
-            "LWLRAP and precision",
-            sentences.trade_off(told),
-            [_exhibit("The Pareto front", tables.pareto(told), lambda: figures.trade_off(told))] if told.pareto else [],
-        ),
+        *_course(told),
         *(_by_knob(told) if compared is None else []),
-        Section("Pruning", sentences.pruning(told)),
-        Section(
-            "Failures",
-            sentences.failures(told),
-            [
-                Exhibit(title, tables.failures(which))
-                for title, which in (("Causes", told.failures), ("Tried again", told.retries))
-                if which
-            ],
-        ),
+        _pruning(told),
+        _failures(told),
+        *([] if species is None else [_by_species(species)]),
         Section(
             "Every trial", [], [Exhibit("Every trial of the search", tables.every_trial(told))] if told.rows else []
         ),
         Section("Search space", [], [Exhibit("Searched knobs", tables.space(told))] if told.knobs else []),
         Section("Data and versions", [], [Exhibit("Where this comes from", tables.provenance(told))]),
     ]
+
+
+def render(template: str, told: Facts, shown: Sequence[Section]) -> str:
+    """A template of this package, filled. HTML is escaped everywhere; Markdown text is made safe by its filters."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("study", "templates"),
+        autoescape=template.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "cell": markdown.cell,
+        "line": markdown.line,
+        "sentence": markdown.sentence,
+        "table": markdown.table,
+        "parts": parts,
+    }
+    there = [part for part in shown if part.sentences or part.exhibits]
+    return environment.get_template(template).render(facts=told, sections=there)
+
+
+def _facts(study_folder: Path, trials: Sequence[Trial]) -> Facts:
+    told = compute(sound(read_study(study_folder)), trials)
+    ranked = [Scored(dict(row.values), row.score) for row in told.ranked if row.score is not None]
+    return replace(told, ranking=ranking(told.knobs, ranked))
+
+
+def _species(study_folder: Path, told: Facts, trials: Sequence[Trial]) -> SpeciesPrecision:
+    by_number = {trial.number: trial for trial in trials}
+    first = told.baseline if told.baseline in told.ranked else None
+    return species_precision.species_precision(
+        study_folder,
+        by_number[told.ranked[0].number] if told.ranked else None,
+        by_number[first.number] if first is not None else None,
+    )
 
 
 def _listed_arms(compared: Comparison) -> Section:
@@ -151,90 +142,76 @@ def _listed_arms(compared: Comparison) -> Section:
     )
 
 
+def _course(told: Facts) -> list[Section]:
+    """How the search went, and what it found to trade off."""
+    course, front = [], []
+    if told.ranked:
+        course = [exhibit("History of the search", tables.history(told), lambda: figures.history(told))]
+    if told.pareto:
+        front = [exhibit("The Pareto front", tables.pareto(told), lambda: figures.trade_off(told))]
+    return [
+        Section("History", sentences.history(told), course),
+        Section("LWLRAP and precision", sentences.trade_off(told), front),
+    ]
+
+
 def _by_knob(told: Facts) -> list[Section]:
     """What each knob does while the others vary too; of no use where arms differ in many knobs at once."""
     choices = [knob for knob in told.knobs if knob.role == "scientific" and knob.choices]
-    slices = [_slice(told, knob) for knob in told.knobs] if told.ranked else []
+    drawn = bool(told.ranked and told.knobs)
+    slices = [_slice(told, knob) for knob in told.knobs] if drawn else []
+    ends = edges.places(told.knobs, told.ranked)
     return [
-        Section("Arms", _arm_words(choices), [Exhibit(f"Arms of {k.name}", tables.arms(told, k)) for k in choices]),
-        Section("Slices", sentences.slices(told), slices, grid=True),
+        Section("Arms", sentences.arms(choices), [Exhibit(f"Arms of {k.name}", tables.arms(told, k)) for k in choices]),
         Section("Importance of the knobs", sentences.importances(told), _importance(told)),
+        Section("Slices", sentences.slices(told), slices, grid=True),
+        *([_coordinates(told)] if drawn else []),
+        Section(
+            "Edges of the space", edges.sentences(ends), [Exhibit("Best values", edges.table(ends))] if ends else []
+        ),
     ]
-
-
-def render(template: str, told: Facts, parts: Sequence[Section]) -> str:
-    """A template of this package, filled. HTML is escaped everywhere; Markdown text is made safe by `cell`."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("study", "templates"),
-        autoescape=template.endswith(".html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["cell"] = cell
-    shown = [part for part in parts if part.sentences or part.exhibits]
-    return environment.get_template(template).render(facts=told, sections=shown)
-
-
-def _importances_of(group: Sequence[Knob], told: Facts) -> list[Importance]:
-    among = [row for row in told.ranked if group[0].name in row.values]
-    if len(among) < FEWEST_FOR_IMPORTANCE or len({row.score for row in among}) == 1:
-        return []
-    beside = [knob for knob in told.knobs if all(knob.name in row.values for row in among)]
-    varied = [knob for knob in beside if len({row.values[knob.name] for row in among}) > 1]
-    if not any(knob in varied for knob in group):
-        return []
-    shares = _fanova(varied, among[:: -(-len(among) // MOST_FOR_IMPORTANCE)])
-    return [Importance(knob.name, shares[knob.name], len(among)) for knob in group if knob in varied]
-
-
-def _fanova(varied: Sequence[Knob], rows: Sequence[Row]) -> dict[str, float]:
-    import optuna
-
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(direction="maximize")
-    finally:
-        optuna.logging.set_verbosity(level)
-    domains = {knob.name: _domain(knob) for knob in varied}
-    for row in rows:
-        params = {knob.name: math.log(row.values[knob.name]) if knob.log else row.values[knob.name] for knob in varied}
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=domains, value=row.score))
-    return optuna.importance.FanovaImportanceEvaluator(seed=0).evaluate(study, params=list(domains))
-
-
-def _domain(knob: Knob) -> BaseDistribution:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    if knob.choices:
-        return CategoricalDistribution(knob.choices)
-    return (
-        FloatDistribution(math.log(knob.low), math.log(knob.high))
-        if knob.log
-        else FloatDistribution(knob.low, knob.high)
-    )
-
-
-def _exhibit(title: str, table: Table, draw: Callable[[], str]) -> Exhibit:
-    return Exhibit(title, table, "data:image/svg+xml;base64," + base64.b64encode(draw().encode()).decode())
 
 
 def _slice(told: Facts, knob: Knob) -> Exhibit:
-    return _exhibit(f"Score by {knob.name}", tables.sliced(told, knob), lambda: figures.sliced(told, knob))
+    return exhibit(f"Score by {knob.name}", tables.sliced(told, knob), lambda: figures.sliced(told, knob))
 
 
 def _importance(told: Facts) -> list[Exhibit]:
-    if not told.importances:
+    if not told.ranking.items:
         return []
-    return [_exhibit("Importance of the knobs", tables.importances(told), lambda: figures.importances(told))]
+    return [exhibit("Importance of the knobs", tables.importances(told), lambda: figures_knobs.importances(told))]
 
 
-def _arm_words(choices: Sequence[Knob]) -> list[str]:
-    if not choices:
-        return ["No scientific knob with choices is on record, so there are no arms."]
-    return [
-        "Finished trials only; pruned ones are counted but not scored. An arm's best grows with its number of tries."
-    ]
+def _coordinates(told: Facts) -> Section:
+    knobs = drawn_knobs(told)
+    axes = axes_of(knobs, told.ranked)
+    return Section(
+        "Parallel coordinates",
+        sentences.coordinates(told, len(told.knobs) - len(knobs)),
+        [exhibit("The best trials", tables.values(told, knobs), lambda: figures_knobs.coordinates(told.ranked, axes))],
+    )
+
+
+def _pruning(told: Facts) -> Section:
+    known = told.pruning
+    if not any(rung.stopped for rung in known.rungs):
+        return Section("Pruning", pruning_told.sentences(known))
+    drawn = exhibit("Stopped trials", pruning_told.table(known), lambda: figures.pruning(known))
+    return Section("Pruning", pruning_told.sentences(known), [drawn])
+
+
+def _failures(told: Facts) -> Section:
+    causes = (("Causes", told.failures), ("Tried again", told.retries))
+    return Section(
+        "Failures",
+        sentences.failures(told),
+        [Exhibit(title, tables.failures(which)) for title, which in causes if which],
+    )
+
+
+def _by_species(told: SpeciesPrecision) -> Section:
+    said = species_precision.sentences(told)
+    if not any(one.best is not None or one.baseline is not None for one in told.species):
+        return Section("Precision by species", said)
+    drawn = exhibit("Precision by species", species_precision.table(told), lambda: figures_knobs.species(told))
+    return Section("Precision by species", said, [drawn])

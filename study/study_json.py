@@ -35,6 +35,21 @@ def read_study(folder: Path) -> dict[str, Any]:
     return study
 
 
+def sound(study: Mapping[str, Any]) -> dict[str, Any]:
+    """study.json as a report can read it: what is not of its kind is as if it were missing."""
+    kept = dict(study)
+    for name in ("fixed", "objective", "search", "data", "versions", "fold_epochs", "scientific", "nuisance"):
+        if not isinstance(kept.get(name), dict):
+            kept.pop(name, None)
+    for name in ("knobs", "arms"):
+        told = kept.pop(name, None)
+        if isinstance(told, list) and all(isinstance(item, dict) for item in told):
+            kept[name] = told
+    if any(not isinstance(arm.get("params"), dict) or not arm.get("regime") for arm in kept.get("arms", [])):
+        del kept["arms"]
+    return {**kept, "question": str(kept.get("question") or "")}
+
+
 def searched_knobs(study: Mapping[str, Any]) -> tuple[Knob, ...]:
     """The searched knobs, each after those that its `when` asks about.
 
@@ -44,6 +59,7 @@ def searched_knobs(study: Mapping[str, Any]) -> tuple[Knob, ...]:
         return tuple(
             _knob(item["name"], item.get("role"), {"when": item.get("when"), **(item.get("distribution") or {})})
             for item in study["knobs"]
+            if item.get("name")
         )
     tables = {role: study.get(role) or {} for role in ("scientific", "nuisance")}
     found = {name: _knob(name, role, domain) for role, table in tables.items() for name, domain in table.items()}

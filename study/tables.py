@@ -13,6 +13,7 @@ from study.knob import Knob
 
 ROW_CAP = 500
 BEST = 10
+VALUES = 20
 BINS = 6
 UNKNOWN = "–"
 
@@ -110,9 +111,34 @@ def arms(facts: Facts, knob: Knob) -> Table:
 
 
 def importances(facts: Facts) -> Table:
-    """Each knob's share of the variation of the score."""
-    rows = tuple((item.knob, number(item.share, 2), f"{item.trials:,}") for item in facts.importances)
-    return Table(("knob", "share", "among trials"), rows)
+    """What each knob explains alone, with its interval, and how often it got more than a knob that does nothing."""
+    rows = tuple(
+        (
+            item.knob,
+            number(item.share, 2),
+            f"{number(item.low, 2)} to {number(item.high, 2)}",
+            f"{100 * item.above:.0f} %",
+            "yes" if item.stands_out else "no",
+            f"{item.trials:,}",
+        )
+        for item in facts.ranking.items
+    )
+    return Table(("knob", "share", "95 % interval", "above nothing", "stands out", "among trials"), rows)
+
+
+def values(facts: Facts, knobs: Sequence[Knob]) -> Table:
+    """The knobs of the best finished trials, as the parallel coordinates show them."""
+    rows = tuple(
+        (
+            str(row.number),
+            *(shown(row.values[knob.name]) if knob.name in row.values else UNKNOWN for knob in knobs),
+            number(row.score),
+        )
+        for row in facts.ranked[:VALUES]
+    )
+    left = len(facts.ranked) - VALUES
+    note = f"The best {VALUES} of {len(facts.ranked):,} finished trials; all of them stand in trials.jsonl."
+    return Table(("trial", *(knob.name for knob in knobs), "score"), rows, 1, note if left > 0 else "")
 
 
 def failures(told: Sequence[Failure]) -> Table:

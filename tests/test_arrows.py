@@ -24,7 +24,7 @@ RAY = {
     "tune_events",
     "tuning",
 }
-OPTUNA = {"space", "searcher", "sampler", "report", "optuna_journal"}
+OPTUNA = {"space", "searcher", "sampler", "optuna_journal"}
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "joblib", "marshal"}
 
 

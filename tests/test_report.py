@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_scores import leave_scores
 from made_study import SITES, STUDY, ended, epoch, make_study, started, write
 
 from rfcx_model.errors import InputError
-from study import report, tables
+from study import report, sentences, tables
 from study.facts import Row, finite, pareto_front, running_best, short_names, shown
+from study.section import confirmation_section
 from study.study_json import active_values, searched_knobs
 
 SITE, ALPHA = "stage3.mixup_site", "stage3.mixup_alpha"
@@ -73,7 +75,7 @@ def test_the_html_is_one_file_that_asks_for_nothing_else(tmp_path: Path) -> None
     assert {"script", "link", "iframe", "object"}.isdisjoint(page.tags)
     assert all(address.startswith(("#", "data:image/svg+xml;base64,")) for address in page.addresses)
     figures = [address for address in page.addresses if address.startswith("data:")]
-    assert len(figures) == 7  # history, trade-off, four slices, importance
+    assert len(figures) == 9  # history, trade-off, importance, four slices, parallel coordinates, pruning
     for figure in figures:
         svg = base64.b64decode(figure.partition(",")[2]).decode()
         assert svg.rstrip().endswith("</svg>")
@@ -110,6 +112,105 @@ def test_names_with_html_or_mathematics_in_them_are_shown_as_they_are(tmp_path: 
     assert "script" not in page.tags
     assert evil in " ".join(page.words)
     assert "<script" not in markdown.read_text()
+
+
+def test_markup_in_names_is_text_in_both_files(tmp_path: Path) -> None:
+    evil = "`a` <b>x</b> | ![i](http://example.org/i.png) **b**"
+    knobs = [{"name": "network.backbone", "role": "scientific", "distribution": {"choices": ["a", evil]}}]
+    study = {**STUDY, "name": evil, "question": f"# {evil}", "command": evil, "knobs": knobs}
+    events = []
+    for number in range(3):
+        events += [started(number, float(number), {"network.backbone": evil if number else "a"})]
+        events += [epoch(number, 1, number + 0.1, {"lwlrap": 0.5, "precision": 0.5, "score": 0.5 + number})]
+        events += [ended(number, number + 0.5, "COMPLETE", 0.5 + number)]
+    write(tmp_path, study, events)
+    html, markdown = report.write(tmp_path)
+    page, text = _Page(html.read_text()), markdown.read_text()
+    assert "b" not in page.tags
+    assert all(address.startswith(("#", "data:image/svg+xml;base64,")) for address in page.addresses)
+    assert evil in page.words
+    assert "<" not in text
+    assert not re.search(r"(?<!\\)\]\(", text)
+    assert not re.search(r"(?<!\\)\*\*b", text)
+    rows = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert len(rows) > 5
+    for table in rows:
+        assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
+
+
+def test_the_confirmation_stands_right_after_the_answer(tmp_path: Path) -> None:
+    write(tmp_path, STUDY, [*_finished(0, "input", 0.5, "baseline"), *_finished(1, "stage4", 0.9, "confirm")])
+    told = report.facts(tmp_path)
+    assert [part.title for part in report.sections(told)][:3] == ["Answer", "Confirmation", "Cost"]
+    assert "1 confirmation trial is on record" in report.sections(told)[1].sentences[0]
+    differences = tables.Table(("arm", "difference"), (("a", "0.1"),))
+    parts = report.sections(told, confirmed=confirmation_section(["Better."], [("Differences", differences)]))
+    assert [part.title for part in parts].count("Confirmation") == 1
+    text = report.render("report.md.j2", told, parts)
+    assert "## Confirmation\n\nBetter.\n\n### Differences\n\n| arm | difference |\n| --- | ---: |\n| a | 0.1 |" in text
+
+
+def test_without_a_confirmation_the_report_says_so(tmp_path: Path) -> None:
+    write(tmp_path, STUDY, _finished(0, "input", 0.5, "baseline"))
+    _html, markdown = report.write(tmp_path)
+    assert "Nothing is confirmed yet" in markdown.read_text().partition("## Cost")[0]
+
+
+def test_one_replicate_is_said_to_be_one(tmp_path: Path) -> None:
+    events = [*_finished(0, "input", 0.5, "baseline"), *_finished(1, "none", 0.6)]
+    write(tmp_path / "one", STUDY, events)
+    again = [{**event, "replicate": 1} if event["trial"] == 1 and "seed" in event else event for event in events]
+    write(tmp_path / "two", STUDY, again)
+    said = ["one replicate" in " ".join(sentences.verdict(report.facts(tmp_path / name))) for name in ("one", "two")]
+    assert said == [True, False]
+
+
+def test_every_figure_has_its_numbers_in_a_table(tmp_path: Path) -> None:
+    told = report.facts(make_study(tmp_path))
+    drawn = [exhibit for part in report.sections(told) for exhibit in part.exhibits if exhibit.figure]
+    assert len(drawn) == 9
+    assert all(exhibit.table.rows for exhibit in drawn)
+
+
+def test_precision_by_species_is_in_the_report_where_the_scores_are(tmp_path: Path) -> None:
+    make_study(tmp_path, 4)
+    leave_scores(tmp_path, {0: 0.5, 1: 1.0, 2: 1.0, 3: 1.0}, species=5)
+    _html, markdown = report.write(tmp_path)
+    assert "| species | TP boxes | FP boxes | trial 2 | baseline | difference |" in markdown.read_text()
+
+
+def test_a_knob_that_never_varied_is_named(tmp_path: Path) -> None:
+    events = []
+    for number in range(9):
+        events += [started(number, 9.0 * number, {SITE: SITES[number % 4], "stage3.focal_gamma": 2.0})]
+        events += [epoch(number, 1, 9.0 * number + 1, {"score": number / 10})]
+        events += [ended(number, 9.0 * number + 2, "COMPLETE", number / 10)]
+    write(tmp_path, STUDY, events)
+    _html, markdown = report.write(tmp_path)
+    assert "`stage3.focal_gamma` (took one value only)" in markdown.read_text()
+
+
+@pytest.mark.parametrize("key", [key for key in STUDY if key != "name"])
+def test_any_key_of_study_json_may_be_missing_or_of_another_kind(tmp_path: Path, key: str) -> None:
+    write(tmp_path, STUDY, [*_finished(0, "input", 0.5, "baseline"), *_finished(1, "none", 0.6)])
+    for study in (
+        {name: value for name, value in STUDY.items() if name != key},
+        {**STUDY, key: 5},
+        {**STUDY, key: "x"},
+    ):
+        (tmp_path / "study.json").write_text(json.dumps(study))
+        told = report.facts(tmp_path)
+        assert [row.number for row in told.ranked] == [1, 0]
+        assert tables.provenance(told).rows
+        assert tables.cost(told).rows
+
+
+@pytest.mark.parametrize("lost", ["name", "role", "distribution", "when"])
+def test_a_knob_of_which_little_is_on_record_is_shown_as_far_as_it_goes(tmp_path: Path, lost: str) -> None:
+    knobs = [{key: value for key, value in knob.items() if key != lost} for knob in STUDY["knobs"]]
+    write(tmp_path, {**STUDY, "knobs": knobs}, [*_finished(0, "input", 0.5, "baseline"), *_finished(1, "none", 0.6)])
+    _html, markdown = report.write(tmp_path)
+    assert "with a score of 0.6000" in markdown.read_text()
 
 
 @pytest.mark.parametrize("study", [{"name": "bare"}, {}, {"name": None, "knobs": None, "data": None, "versions": None}])
@@ -234,21 +335,21 @@ def test_importance_finds_the_knob_that_decides_and_needs_eight_trials(tmp_path:
         many += [ended(number, number + 0.5, "COMPLETE", 0.5 + noise + 0.1 * SITES.index(site))]
     write(tmp_path / "many", STUDY, many)
     told = report.facts(tmp_path / "many")
-    assert told.importances[0].knob == SITE
-    assert told.importances[0].share > 0.8
-    assert {item.knob: item.trials for item in told.importances}.get("stage3.focal_gamma") == 60
+    assert told.ranking.items[0].knob == SITE
+    assert told.ranking.items[0].share > 0.8
+    assert {item.knob: item.trials for item in told.ranking.items}.get("stage3.focal_gamma") == 60
     events = [*_finished(0, "input", 0.5, "baseline"), *_finished(1, "stage4", 0.6)]
     write(tmp_path / "few", STUDY, events)
     few = report.facts(tmp_path / "few")
-    assert few.importances == ()
-    assert few.importance_gap == "Too few finished trials to rank the knobs: 2, at least 8 needed."
+    assert few.ranking.items == ()
+    assert few.ranking.gap == "Too few finished trials to rank the knobs: 2, at least 8 needed."
 
 
 def test_importance_says_so_when_no_knob_varied_or_no_score_did(tmp_path: Path) -> None:
     write(tmp_path / "a", STUDY, [event for n in range(9) for event in _finished(n, "input", n / 10)])
-    assert "No searched knob took two values" in str(report.facts(tmp_path / "a").importance_gap)
+    assert "No searched knob took two values" in str(report.facts(tmp_path / "a").ranking.gap)
     write(tmp_path / "b", STUDY, [event for n in range(9) for event in _finished(n, ["input", "none"][n % 2], 0.5)])
-    assert "same score" in str(report.facts(tmp_path / "b").importance_gap)
+    assert "same score" in str(report.facts(tmp_path / "b").ranking.gap)
 
 
 def test_a_knob_that_is_switched_off_has_no_value_in_the_trial() -> None:
