@@ -12,6 +12,7 @@ from pathlib import Path
 from study import (
     arms_sentences,
     arms_tables,
+    confirmed_section,
     edges,
     figures,
     figures_knobs,
@@ -54,7 +55,8 @@ def write(study_folder: Path) -> tuple[Path, Path]:
     trials = read_trials(study_folder / "trials.jsonl")
     told = _facts(study_folder, trials)
     compared = compare(study_folder) if told.study.get("arms") else None
-    shown = sections(told, compared, _species(study_folder, told, trials))
+    confirmed = confirmed_section.section(study_folder, trials)
+    shown = sections(told, compared, _species(study_folder, told, trials), confirmed)
     return (
         write_whole(study_folder / "report.html", render("report.html.j2", told, shown)),
         write_whole(study_folder / "report.md", render("report.md.j2", told, shown)),
