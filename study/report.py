@@ -23,6 +23,7 @@ from study import (
     tables,
 )
 from study.arms import Comparison, compare
+from study.confirmed_section import Confirmed
 from study.coordinates import axes_of, drawn_knobs
 from study.facts import Facts, compute
 from study.importance import Scored, ranking
@@ -55,7 +56,7 @@ def write(study_folder: Path) -> tuple[Path, Path]:
     trials = read_trials(study_folder / "trials.jsonl")
     told = _facts(study_folder, trials)
     compared = compare(study_folder) if told.study.get("arms") else None
-    confirmed = confirmed_section.section(study_folder, trials)
+    confirmed = confirmed_section.told(study_folder, trials)
     shown = sections(told, compared, _species(study_folder, told, trials), confirmed)
     return (
         write_whole(study_folder / "report.html", render("report.html.j2", told, shown)),
@@ -67,16 +68,18 @@ def sections(
     told: Facts,
     compared: Comparison | None = None,
     species: SpeciesPrecision | None = None,
-    confirmed: Section | None = None,
+    confirmed: Confirmed | None = None,
 ) -> list[Section]:
     """The report in reading order. Where the study lists its arms they are compared as they stand, not by knob.
 
-    `confirmed` is a `confirmation_section` with a verdict in it; without one the report says that there is none.
+    `confirmed` is what fresh replicates say; its verdicts are the answer. Without it the report says there is none.
     """
-    answer = sentences.verdict(told) if compared is None else arms_sentences.all_of(compared)
+    verdicts = list(confirmed.verdicts) if confirmed is not None else []
+    answer = sentences.verdict(told, bool(verdicts)) if compared is None else arms_sentences.all_of(compared)
+    unconfirmed = confirmation_section((), confirmations=told.cost.confirmations)
     return [
-        Section("Answer", answer),
-        confirmed or confirmation_section((), confirmations=told.cost.confirmations),
+        Section("Answer", [*verdicts, *answer]),
+        confirmed.section if confirmed is not None else unconfirmed,
         *([] if compared is None else [_listed_arms(compared)]),
         Section("Cost", [], [Exhibit("Cost", tables.cost(told))]),
         Section("Best trials", [], [Exhibit("Best trials and the baseline", tables.best(told))] if told.rows else []),

@@ -13,8 +13,11 @@ from study.tables import number, signed
 FEW = 3
 
 
-def verdict(facts: Facts) -> list[str]:
-    """The answer as far as a search gives one; never more certain than that."""
+def verdict(facts: Facts, confirmed: bool = False) -> list[str]:
+    """The answer as far as a search gives one; never more certain than that.
+
+    `confirmed`: whether fresh replicates have said more.
+    """
     if not facts.rows:
         return ["No trial is on record yet, so nothing can be said."]
     if not facts.ranked:
@@ -34,7 +37,11 @@ def verdict(facts: Facts) -> list[str]:
         lines.append(
             f"A search ends with a table, not with evidence: the best of {count} noisy scores is an optimistic one, "
             "and so are differences between arms that were tuned unequally. "
-            "Evidence needs the candidates trained again on fresh partitions and seeds, beside the baseline."
+            + (
+                "The confirmation is the evidence."
+                if confirmed
+                else "Evidence needs the candidates trained again on fresh partitions and seeds: `confirm`."
+            )
         )
     return lines
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from made_replicates import SITE, Made
 
-from study.confirmed_section import section
+from study.confirmed_section import told as told_of
 from study.looks import LOOKS, read_looks
 from study.report import write
+from study.section import Section
 from study.trials import read_trials
 
 
@@ -33,9 +34,14 @@ def finish(made: Made) -> None:
     made.trial({SITE: "stage4"}, 3, 2.5, origin="confirm")
 
 
-def test_before_all_has_run_nothing_is_compared_and_no_look_is_spent(made: Made) -> None:
-    told = section(made.folder, read_trials(made.folder / "trials.jsonl"))
+def section(made: Made) -> Section:
+    told = told_of(made.folder, read_trials(made.folder / "trials.jsonl"))
     assert told is not None
+    return told.section
+
+
+def test_before_all_has_run_nothing_is_compared_and_no_look_is_spent(made: Made) -> None:
+    told = section(made)
     assert "3 replicates were declared, 2 of them are whole" in told.sentences[0]
     assert [one.title for one in told.exhibits] == ["Settings so far"]
     assert not (made.folder / LOOKS).exists()
@@ -44,8 +50,7 @@ def test_before_all_has_run_nothing_is_compared_and_no_look_is_spent(made: Made)
 def test_when_all_has_run_the_verdict_comes_first_and_one_look_is_on_record(made: Made) -> None:
     finish(made)
     for _ in range(2):
-        told = section(made.folder, read_trials(made.folder / "trials.jsonl"))
-    assert told is not None
+        told = section(made)
     assert told.sentences[0].startswith("score: site=stage4 is better than baseline by ")
     assert any(line.startswith("Highest mean over 3 fresh replicates: site=stage4") for line in told.sentences)
     assert [one.title for one in told.exhibits] == ["Confirmed settings", "Against the baseline"]
@@ -56,16 +61,16 @@ def test_the_report_shows_it_right_after_the_answer(made: Made) -> None:
     finish(made)
     for path in write(made.folder):
         text = path.read_text()
-        assert "site=stage4 is better than baseline by" in text
+        assert text.index("site=stage4 is better than baseline by") < text.index("The best of 2 finished trials")
+        assert "The confirmation is the evidence." in text
         assert "Nothing is confirmed yet" not in text
 
 
 def test_a_comparison_that_is_refused_leaves_the_ranking_and_says_why(made: Made) -> None:
     finish(made)
     (made.folder / "listed.npz").unlink()
-    told = section(made.folder, read_trials(made.folder / "trials.jsonl"))
-    assert told is not None
-    assert told.sentences[0].startswith("Nothing is compared. ")
+    told = section(made)
+    assert any(line.startswith("Nothing is compared. ") for line in told.sentences)
     assert [one.title for one in told.exhibits] == ["Confirmed settings"]
 
 
@@ -73,12 +78,11 @@ def test_the_arms_of_the_asked_knob_are_compared_where_one_was_asked_about(made:
     finish(made)
     path = made.folder / "confirm.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"by": SITE}))
-    told = section(made.folder, read_trials(made.folder / "trials.jsonl"))
-    assert told is not None
+    told = section(made)
     assert told.sentences[0].startswith("score: stage4 is better than input by ")
     assert told.exhibits[1].title == f"Arms of {SITE}"
 
 
 def test_without_a_declaration_there_is_no_such_part(made: Made) -> None:
     (made.folder / "confirm.json").unlink()
-    assert section(made.folder, read_trials(made.folder / "trials.jsonl")) is None
+    assert told_of(made.folder, read_trials(made.folder / "trials.jsonl")) is None

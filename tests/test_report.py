@@ -16,6 +16,7 @@ from made_study import SITES, STUDY, ended, epoch, make_study, started, write
 
 from rfcx_model.errors import InputError
 from study import report, sentences, tables
+from study.confirmed_section import Confirmed
 from study.facts import Row, finite, pareto_front, running_best, short_names, shown
 from study.section import confirmation_section
 from study.study_json import active_values, searched_knobs
@@ -144,7 +145,9 @@ def test_the_confirmation_stands_right_after_the_answer(tmp_path: Path) -> None:
     assert [part.title for part in report.sections(told)][:3] == ["Answer", "Confirmation", "Cost"]
     assert "1 confirmation trial is on record" in report.sections(told)[1].sentences[0]
     differences = tables.Table(("arm", "difference"), (("a", "0.1"),))
-    parts = report.sections(told, confirmed=confirmation_section(["Better."], [("Differences", differences)]))
+    section = confirmation_section(["Better."], [("Differences", differences)])
+    parts = report.sections(told, confirmed=Confirmed(section, ("Better.",)))
+    assert parts[0].sentences[0] == "Better."
     assert [part.title for part in parts].count("Confirmation") == 1
     text = report.render("report.md.j2", told, parts)
     assert "## Confirmation\n\nBetter.\n\n### Differences\n\n| arm | difference |\n| --- | ---: |\n| a | 0.1 |" in text
