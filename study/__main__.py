@@ -283,11 +283,14 @@ def confirm(
     from study import ray_environment
     from study.address import refuse_unreachable
     from study.candidates import Wanted
+    from study.machine import refuse_missing_gpu
     from study.restored import order_of, restored
 
     wanted = Wanted(replicates, top, by, fill)
     refuse_unreachable(address)
     asked = restored(study, settings or [])
+    if address is None:
+        refuse_missing_gpu(study / "study.json", asked.resources)
     order = order_of(study, data, cache, address, hours)
     ray_environment.settle(address)
     from study.confirm import confirm as again
@@ -421,7 +424,9 @@ def main() -> None:
     except Exception as error:
         code = _refusal(error)
     if code == INTERRUPTED:
-        typer.echo("interrupted; `run`, `train` and `prepare` carry on where they were when called again", err=True)
+        typer.echo(
+            "interrupted; `run`, `confirm`, `train` and `prepare` carry on where they were when called again", err=True
+        )
     sys.exit(code)
 
 

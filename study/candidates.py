@@ -35,6 +35,7 @@ class Candidate:
     config: Mapping[str, Any]  # every knob
     trial: int
     baseline: bool = False
+    by: str | None = None  # the knob whose arm it is the best of
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Wanted:
             raise InputError("confirm: one of --top K and --by KNOB must be given. Give --top 3, for example.")
         if self.fill and self.by is None:
             raise InputError("confirm: --fill evens out the arms of a knob, so --by KNOB must be given with it.")
+        if self.fill and study.search.sampler == "grid":
+            raise InputError("confirm: --fill is for a search; a grid gives all its arms the same. Leave --fill out.")
         before = declaration(folder)
         if before is not None and self.replicates < len(before.replicates):
             raise _fewer(folder, len(before.replicates), self.replicates)
@@ -151,7 +154,7 @@ def best_of_arms(folder: Path, study: Study, trials: Sequence[Trial], by: str) -
     for value in knob.choices:
         mine = next((trial for trial in ranked if _in_arm(study, trial, knob, value)), None)
         if mine is not None:
-            found.append(Candidate(_label(study, mine), value, mine.config, mine.number))
+            found.append(Candidate(_label(study, mine), value, mine.config, mine.number, by=by))
     if len(found) < 2:
         raise InputError(
             f"{folder}: two values of `{by}` with a finished trial are needed, but got {len(found)}. Carry on with "
@@ -201,7 +204,8 @@ def _label(study: Study, trial: Trial) -> str:
 def declare(folder: Path, study: Study, by: str | None, arms: Sequence[Candidate], count: int) -> Declaration:
     """Write down what will be run, beside what was declared before, and return it.
 
-    Settings that were declared earlier stay, and run as often. The number of replicates can be raised, never lowered.
+    Settings that were declared earlier stay, after the new ones, and run as often. The number of replicates can be
+    raised, never lowered.
 
     Raises:
         InputError: fewer replicates are asked for than were declared, or confirm.json cannot be read.
@@ -213,8 +217,9 @@ def declare(folder: Path, study: Study, by: str | None, arms: Sequence[Candidate
         if count < known:
             raise _fewer(folder, known, count)
         raised = (*before.raised, known) if count > known else before.raised
-        new = {json.dumps(one.config, sort_keys=True) for one in arms}
-        arms = [*arms, *(one for one in before.arms if json.dumps(one.config, sort_keys=True) not in new)]
+        old = {json.dumps(one.config, sort_keys=True): one for one in before.arms}
+        asked = [(one, old.pop(json.dumps(one.config, sort_keys=True), None)) for one in arms]
+        arms = [known if known is not None and one.by is None else one for one, known in asked] + list(old.values())
     first = study.search.replicates
     told = Declaration(by, tuple(range(first, first + count)), tuple(arms), raised)
     write_whole(folder / DECLARED, json.dumps({"v": 1, **asdict(told)}, indent=1) + "\n")

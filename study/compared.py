@@ -225,7 +225,7 @@ def _judged(
 def _ended(told: Replicated, pairs: Sequence[Matched]) -> set[int]:
     """Replicates of which nothing more is to come."""
     settings = [one for pair in pairs for one in (pair.first, pair.second)]
-    over = ("COMPLETE", "PRUNED", "FAILED")
+    over = ("COMPLETE", "PRUNED") if told.confirmed else ("COMPLETE", "PRUNED", "FAILED")  # `confirm` tries those again
     return {
         replicate
         for replicate in told.replicates

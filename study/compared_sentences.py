@@ -53,7 +53,8 @@ def beside(told: Compared) -> list[str]:
     for answer in told.answers:
         if not answer.species or answer.figure != told.answers[0].figure:
             continue
-        stand = [one for one in answer.species if one.holm is not None and one.holm < ALPHA]
+        level = told.look.level if told.look is not None else ALPHA
+        stand = [one for one in answer.species if one.holm is not None and one.holm < level]
         named = "; ".join(f"{one.species} by {signed(one.new.mean)} (p = {one.holm:.2g})" for one in stand)
         said = f"differ in species {named}" if stand else "can be told apart in no single species"
         lines.append(

@@ -16,7 +16,7 @@ from study.listed_searcher import Listed
 from study.recipe import Cost
 from study.sampler import drawn
 from study.space import Study
-from study.study_folder import Order
+from study.study_folder import Order, write_folds
 from study.study_json import read_study
 from study.trials import Trial, read_trials
 from study.tuning import confirmations, fill
@@ -34,10 +34,12 @@ def confirm(folder: Path, study: Study, order: Order, wanted: Wanted, display: D
     recordings = _same_data(folder, order.data)
     wanted.check(folder, study, read_trials(folder / "trials.jsonl"))  # before Ray is started
     with ready(study, recordings, folder, order, display) as place:
-        if wanted.by is not None:
-            _level(place, wanted, order, display)
+        if wanted.by is not None and not _level(place, wanted, order, display):
+            display.say("the arms are not filled yet, so nothing is declared; call `confirm` again")
+            return
         trials = read_trials(place.ledger.path)
         declared = wanted.declared(folder, study, trials)
+        write_folds(study, place.job.setting, folder, declared.replicates[-1] + 1)
         repeats = left(declared, trials)
         runs = [(build(dict(one.config)), one.replicate) for one in repeats]
         if not repeats:
@@ -70,8 +72,11 @@ def _cost(cost: Cost) -> str:
     return f"{cost.total} fold-epochs, {cost.shared} shared and {cost.trials} in the trials"
 
 
-def _level(place: Place, wanted: Wanted, order: Order, display: Display) -> None:
-    """Say which arms have had fewer trials than others, and give them as many where that is asked for."""
+def _level(place: Place, wanted: Wanted, order: Order, display: Display) -> bool:
+    """Say which arms have had fewer trials than others, and give them as many where that is asked for.
+
+    False where the time was over before all of these had ended.
+    """
     study, by = place.job.study, wanted.by or ""
     trials = read_trials(place.ledger.path)
     had = chances(study, trials, by)
@@ -81,11 +86,13 @@ def _level(place: Place, wanted: Wanted, order: Order, display: Display) -> None
         way_out = "" if wanted.fill else "; the best of fewer is worse by chance alone: --fill evens them out first"
         display.say(f"the arms of {by} have not had the same number of trials ({told}){way_out}")
     if not wanted.fill:
-        return
+        return True
     listed = [*_carried_on(study, open_), *_further(study, trials, by, had)]
     if listed:
         train_early(place, 1, None, display)
         fill(place.job, place.ledger, place.slots, listed, order.hours, display)
+    ended = [one for one in read_trials(place.ledger.path) if one.origin != "confirm"]
+    return not any(one.state in ("RUNNING", "STOPPED") for one in ended)
 
 
 def _carried_on(study: Study, open_: Sequence[Trial]) -> list[Listed]:

@@ -29,6 +29,7 @@ class Standing:
     lockbox: Estimate
     searched: float | None
     runs: tuple[Trial, ...]
+    failed: str = ""  # why, where a replicate of it has failed and has not run since
 
     @property
     def fall(self) -> float | None:
@@ -78,7 +79,12 @@ def _standing(candidate: Candidate, declared: Declaration, trials: Sequence[Tria
         lockbox=estimate(_known(t.metrics.get("lockbox_score") for t in runs.values())),
         searched=sum(searched) / len(searched) if searched else None,
         runs=tuple(runs[replicate] for replicate in sorted(runs)),
+        failed=next((t.reason for t in reversed(trials) if _fails(t, candidate) and t.replicate not in runs), ""),
     )
+
+
+def _fails(trial: Trial, candidate: Candidate) -> bool:
+    return trial.origin == "confirm" and trial.state == "FAILED" and dict(trial.config) == dict(candidate.config)
 
 
 def _known(values: Iterable[Any]) -> list[float]:
@@ -95,6 +101,7 @@ def sentences(told: Confirmation) -> list[str]:
             f"Confirmation is not finished: {n} replicates were declared, {done} of them are whole. "
             "Call `confirm` again; nothing is chosen before."
         )
+        lines += [f"{one.candidate.label} has failed: {one.failed}." for one in told.standings if one.failed]
     elif n == 1:
         lines.append("One replicate was declared: no interval, and no setting counts as confirmed by it.")
     elif told.winner is not None:

@@ -16,7 +16,7 @@ from study.bundle import CARD, CONFIG, Bundle, to_json
 from study.candidates import ranking
 from study.confirmed import Confirmation, Standing, confirmation
 from study.facts import finite, shown
-from study.study_json import read_study, recipe_of
+from study.study_json import read_study, recipe_of, stages_of
 from study.tables import number, signed
 from study.trials import Trial, read_trials
 
@@ -184,7 +184,7 @@ def _bundle(study_folder: Path, study: Mapping[str, Any], trial: Trial) -> Bundl
         metrics={name: finite(value) for name, value in trial.metrics.items()},
         versions={name: str(value) for name, value in (study.get("versions") or {}).items()},
         commit=study.get("commit"),
-        store=study.get("store"),
+        store=str(stages_of(study_folder, study)) if study.get("store") else None,
         threads=int(study.get("threads") or 1),
     )
 

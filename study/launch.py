@@ -29,7 +29,7 @@ from study.stage_tasks import StageOrder, train_shared
 from study.store import open_store
 from study.study_folder import Order, networks, write_study
 from study.trainable import Job
-from study.trials import Ledger, read_trials
+from study.trials import Ledger, Trial, read_trials
 from study.tuning import search
 from study.work import Run, done_work, planned_work, shared_stages
 
@@ -50,7 +50,9 @@ def run(study: Study, order: Order, display: Display) -> Path:
     with ready(study, recordings, folder, order, display) as place:
         write_study(study, place.job.setting, folder, order)
         display.say(f"{folder}: {planned_work(study, place.job.setting, order.trials)}")
-        train_early(place, order.trials or study.budget.trials, None, display)
+        limit = order.trials or study.budget.trials
+        if is_left(study, limit, read_trials(place.ledger.path)):
+            train_early(place, limit, None, display)
         search(place.job, place.ledger, place.slots, order, display)
         tell_work(place, display)
     return folder
@@ -71,6 +73,13 @@ def tell_work(place: Place, display: Display) -> None:
     study, setting = place.job.study, place.job.setting
     store = open_store(setting.store, setting.device or compute.best())
     display.say(str(done_work(study, setting, store, read_trials(place.ledger.path))))
+
+
+def is_left(study: Study, limit: int, trials: Sequence[Trial]) -> bool:
+    """Whether a trial of the study's own is still to be run or carried on."""
+    asked = [trial for trial in trials if trial.origin != "confirm"]
+    most = min(limit, len(study.points())) if study.search.sampler == "grid" else limit
+    return len(asked) < most or any(trial.state in ("RUNNING", "STOPPED") for trial in asked)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,6 +31,7 @@ class Setting:
     trials: Mapping[int, Trial]
     baseline: bool = False
     regime: str = ""  # of a list of arms
+    by: str | None = None  # the knob whose arm it was declared for
 
     @property
     def leaky(self) -> bool:
@@ -75,7 +76,13 @@ def replicated(folder: Path, study: Mapping[str, Any], trials: Sequence[Trial]) 
     if confirm is not None:
         again = [trial for trial in trials if trial.origin == "confirm"]
         settings = tuple(
-            Setting(str(arm["label"]), arm["config"], _by_replicate(again, arm["config"]), bool(arm.get("baseline")))
+            Setting(
+                label=str(arm["label"]),
+                config=arm["config"],
+                trials=_by_replicate(again, arm["config"]),
+                baseline=bool(arm.get("baseline")),
+                by=arm.get("by"),
+            )
             for arm in confirm["arms"]
         )
         replicates = tuple(int(one) for one in confirm["replicates"])
@@ -176,13 +183,21 @@ def _by_replicate(trials: Sequence[Trial], config: Mapping[str, Any]) -> dict[in
 
 
 def _arms(told: Replicated, by: str) -> dict[str, list[Setting]]:
-    """Settings by the knob's value. The baseline of a confirmed study is no arm where another one has its value."""
+    """Settings by the knob's value.
+
+    Of a confirmed study an arm is the setting that was declared for this knob last, which stands first. The baseline is
+    no arm where another one has its value.
+    """
     arms: dict[str, list[Setting]] = {}
     for one in told.settings:
         arms.setdefault(shown(one.config.get(by)), []).append(one)
     if not told.confirmed:
         return arms
-    return {value: [one for one in mine if len(mine) == 1 or not one.baseline] for value, mine in arms.items()}
+    declared = {value: [one for one in mine if one.by == by][:1] for value, mine in arms.items()}
+    return {
+        value: declared[value] or [one for one in mine if len(mine) == 1 or not one.baseline]
+        for value, mine in arms.items()
+    }
 
 
 def _else(knobs: Sequence[Knob], first: Setting, second: Setting, by: str) -> tuple[list[str], tuple[str, ...]]:

@@ -14,7 +14,7 @@ from study.machine import parse_settings
 from study.space import Arm, Study
 from study.space_settings import Budget, Objective, Resources, Search
 from study.study_folder import Order
-from study.study_json import read_study, searched_knobs
+from study.study_json import read_study, searched_knobs, stages_of
 
 
 def restored(folder: Path, settings: Sequence[str] = ()) -> Study:
@@ -63,7 +63,7 @@ def order_of(folder: Path, data: Path | None, cache: Path | None, address: str |
     """
     told = read_study(folder)
     try:
-        store, kept = Path(told["store"]), Path(told["cache"])
+        store, kept = stages_of(folder, told), Path(told["cache"])
     except (KeyError, TypeError):
         raise InputError(f"{folder}/study.json: store or cache are missing. Call `run` again.") from None
     return Order(

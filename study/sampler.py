@@ -83,12 +83,15 @@ def caution(study: Study) -> str:
 
 
 def drawn(study: Study, number: int, knob: str, value: Any) -> Params:
-    """A random setting for the trial `number` in which a knob has this value."""
+    """A random setting for the trial `number` in which a knob has this value; drawn again until the knob acts."""
     seed = int(np.random.SeedSequence([study.search.seed, number]).generate_state(1)[0])
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-    asked.enqueue_trial({knob: value})
-    return suggest(study, asked.ask())
+    while True:
+        asked.enqueue_trial({knob: value})
+        params = suggest(study, asked.ask())
+        if knob in params:
+            return params
 
 
 def _weights(study: Study) -> tuple[float, ...]:

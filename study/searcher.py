@@ -64,6 +64,7 @@ class StudySearcher(Searcher):
         self._early = EarlyStages(study)
         self._held: deque[dict[str, Any]] = deque()
         self._used = {trial.number for trial in trials}
+        self._repeats = {trial.number for trial in trials if trial.origin == _NEVER_ASKED}
         self._next = 0
         for trial in sorted(trials, key=lambda trial: trial.number):
             if trial.origin != _NEVER_ASKED:
@@ -107,7 +108,8 @@ class StudySearcher(Searcher):
         return config
 
     def _propose(self) -> dict[str, Any]:
-        position, number = len(self._facts), self._number()
+        number = self._number()
+        position = number - sum(one < number for one in self._repeats)  # also where a crash has left a gap
         replicate, point = self._points[position] if position < len(self._points) else (0, None)
         self._optuna.sampler = sampler(self._study, number, position - len(self._points))
         if point is not None:

@@ -170,6 +170,12 @@ def check_search(where: str, study: Study, trials_given: bool) -> Study:
                 "a search proposes each setting once."
             )
         return study
+    if search.replicates > 1 and search.scheduler != "none":
+        raise InputError(
+            f"{where}: [search] replicates={search.replicates} needs scheduler = 'none', but got "
+            f"'{search.scheduler}': it would hold one partition's scores against another's, and leave replicates of an "
+            "arm out for being low. Give scheduler = 'none'."
+        )
     for knob in study.knobs:
         if not knob.values():
             raise InputError(

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import platform
+import re
 import shutil
 import sys
 import time
@@ -131,7 +132,13 @@ class Store:
         return Stored(State({n: t for n, t in tensors.items() if not n.startswith("outputs.")}, facts), outputs)
 
     def save(self, name: str, state: State, outputs: Mapping[str, np.ndarray]) -> None:
-        """Replace what stands under the name by this epoch."""
+        """Replace what stands under the name by this epoch; one that is further stays, as another has written it.
+
+        Raises:
+            OSError: the disk is full or gone.
+        """
+        if self.epochs_done(name) > state.facts["epoch"]:
+            return
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         file = f"epoch-{state.facts['epoch']:04d}.safetensors"
@@ -139,7 +146,7 @@ class Store:
             f"outputs.{key}": torch.from_numpy(np.ascontiguousarray(value)) for key, value in outputs.items()
         }
         partial = folder / f".{file}.{os.getpid()}"
-        save_file(tensors, partial)
+        _write(tensors, partial)
         _sync(partial)
         meta = {"maker": dict(self.maker), "file": file, "blake2b": _digest(partial), "facts": _nulled(state.facts)}
         partial.replace(folder / file)
@@ -158,6 +165,17 @@ class Store:
     def forget(self, name: str) -> None:
         """Remove a result."""
         shutil.rmtree(self.folder / name, ignore_errors=True)
+
+
+def _write(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """As safetensors, whose own error of a full disk is one of the system's again."""
+    try:
+        save_file(dict(tensors), path)
+    except SafetensorError as error:
+        told = re.search(r"os error (\d+)", str(error))
+        if told is None:
+            raise
+        raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from error
 
 
 def open_store(folder: Path, compute: Compute | str, say: Callable[[str], None] = log.warning) -> Store:

@@ -45,14 +45,8 @@ def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> N
     """study.json, folds.csv and listed.npz, written anew at each start."""
     folder.mkdir(parents=True, exist_ok=True)
     recordings = setting.recordings
-    ids = recordings.train["recording_id"]
     partitions = [setting.folds(trial_seed(study.search.seed, n)) for n in range(study.search.replicates)]
     hashes = [folds_hash(recordings, folds) for folds in partitions]
-    rows = [
-        f"{recording},{replicate},{fold}\n"
-        for replicate, folds in enumerate(partitions)
-        for recording, fold in zip(ids, folds, strict=True)
-    ]
     facts = study.resolved() | {
         "signature": study.signature(recordings.fingerprint),
         "data": {
@@ -75,9 +69,21 @@ def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> N
         "cache": str(setting.cache),
         "threads": setting.threads,
     }
-    write_whole(folder / "folds.csv", "recording_id,replicate,fold\n" + "".join(rows))
+    if not (folder / "folds.csv").exists():  # `confirm` adds its own replicates to it
+        write_folds(study, setting, folder, study.search.replicates)
     write_ruler(folder, recordings)
     write_whole(folder / "study.json", json.dumps(facts, indent=1) + "\n")
+
+
+def write_folds(study: Study, setting: Setting, folder: Path, replicates: int) -> None:
+    """folds.csv with the partitions of so many replicates; fold −1 is the lockbox."""
+    ids = setting.recordings.train["recording_id"]
+    rows = [
+        f"{recording},{replicate},{fold}\n"
+        for replicate in range(replicates)
+        for recording, fold in zip(ids, setting.folds(trial_seed(study.search.seed, replicate)), strict=True)
+    ]
+    write_whole(folder / "folds.csv", "recording_id,replicate,fold\n" + "".join(rows))
 
 
 def _commit() -> str:

@@ -50,6 +50,16 @@ def sound(study: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "question": str(kept.get("question") or "")}
 
 
+def stages_of(folder: Path, study: Mapping[str, Any]) -> Path:
+    """Where a study's stages are: as recorded, or in the study's own folder where that has been moved since.
+
+    Raises:
+        KeyError: study.json does not say.
+    """
+    recorded = Path(study["store"])
+    return recorded if recorded.is_dir() else folder.absolute() / "stages"
+
+
 def searched_knobs(study: Mapping[str, Any]) -> tuple[Knob, ...]:
     """The searched knobs, each after those that its `when` asks about.
 

@@ -59,9 +59,7 @@ def trial(config: dict[str, Any], job: Job) -> None:
     for step, (epoch, reused) in enumerate(stages.trial_epochs(place, hyperparameters, request), start=1):
         metrics = dict(epoch.metrics) | {"train_loss": epoch.train_loss, "seconds": time.monotonic() - begun}
         if epoch.outputs:
-            _save_scores(
-                folder / SCORES, *(epoch.outputs[name] for name in ("recording_scores", "box_scores", "folds"))
-            )
+            _save_scores(folder / SCORES, *(epoch.outputs[name] for name in SAVED))
         if due(step, planned):
             show.save(folder, step, epoch)
         if config.get("confirm") and step == planned:

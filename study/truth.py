@@ -33,7 +33,7 @@ from study.machine import cores
 from study.scored import out_of_fold
 from study.setting import Lockbox, Setting
 from study.store import Store, open_store
-from study.study_json import read_study, recipe_of
+from study.study_json import read_study, recipe_of, stages_of
 from study.trials import Trial, read_trials
 from study.truth_table import Judged
 from study.whole_file import write_whole
@@ -132,7 +132,7 @@ def read_truths(folder: Path, recordings: Recordings) -> Truth:
 def _bench(folder: Path, study: Mapping[str, Any], truth: Path, data: Path, display: Display) -> Bench:
     recordings = load(data)
     try:
-        fingerprint, store, search = str(study["data"]["fingerprint"]), Path(study["store"]), study["search"]
+        fingerprint, store, search = str(study["data"]["fingerprint"]), stages_of(folder, study), study["search"]
         lockbox = Lockbox(search.get("lockbox", 0.0), search.get("seed", 0))
         setting = Setting(recordings, search["folds"], Path(study["cache"]), store, study["threads"], lockbox=lockbox)
     except (KeyError, TypeError):

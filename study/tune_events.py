@@ -164,6 +164,12 @@ class TuneEvents(tune.Callback):
         pass_on(self._job.desk, self._recorder.display)
         true = self._searcher.tell(number, state, told.metrics.get("score"), told.metrics)
         self._recorder.ended(number, true, reason)
+        objective = self._job.study.objective
+        if told.origin == "baseline" and true == "FAILED" and objective.rule == "floor" and objective.floor is None:
+            raise RunError(
+                f"the baseline failed ({reason}), and [objective] rule = 'floor' is set against what it reaches. Give "
+                "[objective] a floor, or a baseline that can be trained."
+            )
 
 
 def _told(trial: Any) -> str:

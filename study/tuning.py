@@ -95,7 +95,10 @@ def fill(
     steps = (len(known) + sum(one.trial is None for one in listed)) * planned
     scheduler = StudyScheduler(job.study.search, planned, known)
     try:
-        searcher = ListedSearcher([*known, *repeats], listed)
+        for number, reason in scheduler.overdue.items():
+            recorder.ended(number, "PRUNED", reason)
+        left = [one for one in listed if one.trial is None or one.trial.number not in scheduler.overdue]
+        searcher = ListedSearcher([*known, *repeats], left)
         _fit(job, slots, Round("trials", recorder, searcher, scheduler, steps, hours), display)
     finally:
         recorder.close()

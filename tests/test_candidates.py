@@ -138,6 +138,24 @@ def test_settings_that_were_declared_before_stay(study: Study, trials: list[Tria
     assert next(one.arm for one in told.arms if one.trial == 3) == "input"
 
 
+def test_the_newest_best_of_an_arm_stands_first_and_keeps_its_arm_when_it_is_named_again(
+    study: Study, trials: list[Trial], tmp_path: Path
+) -> None:
+    by = "stage3.mixup_site"
+    declare(tmp_path, study, by, best_of_arms(tmp_path, study, trials, by), 2)
+    better = [*trials, trial(study, 9, "stage4", 0.9)]
+    told = declare(tmp_path, study, by, best_of_arms(tmp_path, study, better, by), 2)
+    assert [one.trial for one in told.arms if one.arm == "stage4"] == [9, 5]
+    told = declare(tmp_path, study, None, best(tmp_path, study, better, 1), 2)
+    assert next(one for one in told.arms if one.trial == 9).by == by
+
+
+def test_a_grid_is_not_filled(study: Study, trials: list[Trial], tmp_path: Path) -> None:
+    grid = replace(study, search=replace(study.search, sampler="grid"))
+    with pytest.raises(InputError, match="--fill is for a search"):
+        Wanted(2, by="stage3.mixup_site", fill=True).check(tmp_path, grid, trials)
+
+
 def test_a_replicate_is_run_whole_before_the_next_one(study: Study, trials: list[Trial], tmp_path: Path) -> None:
     told = declare(tmp_path, study, None, best(tmp_path, study, trials, 1), 2)
     runs = left(told, trials)

@@ -350,3 +350,30 @@ def test_where_recordings_differ_too_much_more_of_them_are_asked_for(tmp_path: P
         "No number of replicates settles a difference of 0.005, since the recordings alone vary too much; "
         "3 times as many and about 12 replicates would."
     )
+
+
+def test_after_a_second_choice_the_newest_of_each_arm_is_compared(tmp_path: Path) -> None:
+    made = Made(tmp_path, {**GRID, "nuisance": {THRESHOLD: {"low": 0.3, "high": 0.95}}})
+    settings = [("input", 0.5), ("stage4", 0.9), ("stage4", 0.6)]
+    made.confirm([(f"{site} {one}", {SITE: site, THRESHOLD: one}, False) for site, one in settings], [1, 2, 3], [])
+    for replicate in (1, 2, 3):
+        for place, (site, one) in enumerate(settings):
+            made.trial({SITE: site, THRESHOLD: one}, replicate, (0.5, 3.0, 0.1)[place], origin="confirm")
+    with pytest.raises(InputError, match="there are several"):
+        compared(tmp_path, BY)
+    path = tmp_path / "confirm.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({**told, "arms": [{**arm, "by": SITE} for arm in told["arms"]]}))
+    (answer,) = compared(tmp_path, BY).answers
+    assert answer.names == ("input", "stage4")
+    assert answer.word == "better"
+
+
+def test_confirmations_that_failed_leave_the_look_open_since_they_are_run_again(tmp_path: Path) -> None:
+    made = confirmed(tmp_path, [3, 4, 5], [])
+    made.confirm(ARMS, [3, 4, 5, 6], [])
+    for _, params, first in ARMS:
+        made.trial(params, 6, 1.0, state="COMPLETE" if first else "FAILED", origin="confirm")
+    told = compared(tmp_path, Question())
+    assert told.look is not None
+    assert (told.look.seen, told.look.final) == (3, False)

@@ -85,5 +85,18 @@ def test_the_table_has_a_row_a_setting_and_the_lockbox_only_where_there_is_one(s
     assert with_box.rows[0][-1] == "0.5400 ± 0.1271"
 
 
+def test_a_setting_that_failed_is_named_with_its_cause(study: Study, tmp_path: Path) -> None:
+    trials = searched(study)
+    declare(tmp_path, study, None, best(tmp_path, study, trials, 1), 2)
+    failed = trial(study, 11, "none", None, gamma=0.1, state="FAILED", origin="confirm", replicate=1)
+    told = confirmation(tmp_path, [*trials, replace(failed, reason="MemoryError")])
+    assert told is not None
+    assert "site=none gamma=0.1 has failed: MemoryError." in sentences(told)
+    again = [*trials, replace(failed, reason="MemoryError"), *repeats(study, {0: [0.4, 0.4], 1: [0.5, 0.5]})]
+    told = confirmation(tmp_path, again)
+    assert told is not None
+    assert not any("has failed" in line for line in sentences(told))
+
+
 def test_without_a_declaration_there_is_nothing_to_tell(study: Study, tmp_path: Path) -> None:
     assert confirmation(tmp_path, searched(study)) is None

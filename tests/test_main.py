@@ -418,7 +418,11 @@ def broken() -> None:
 @pytest.mark.parametrize(
     ("verb", "code", "said"),
     [
-        (interrupted, 130, "interrupted; `run`, `train` and `prepare` carry on where they were when called again"),
+        (
+            interrupted,
+            130,
+            "interrupted; `run`, `confirm`, `train` and `prepare` carry on where they were when called again",
+        ),
         (refused, 2, ""),
         (full, 1, "studies/x: No space left on device"),
     ],

@@ -49,9 +49,19 @@ def test_every_shipped_space_comes_back_with_its_signature(tmp_path: Path, name:
 
 def test_where_things_are_is_read_back_too(tmp_path: Path) -> None:
     folder = written(load(SPACES / "smoke.toml"), tmp_path)
+    (tmp_path / "store").mkdir()
     order = order_of(folder, None, None, None, None)
     assert (order.data, order.store, order.cache) == (tmp_path / "data", tmp_path / "store", tmp_path / "cache")
     assert order_of(folder, tmp_path / "moved", None, None, None).data == tmp_path / "moved"
+
+
+def test_stages_of_a_study_that_was_moved_are_found_in_its_own_folder(tmp_path: Path) -> None:
+    folder = written(load(SPACES / "smoke.toml"), tmp_path)
+    (tmp_path / "store").mkdir()
+    assert order_of(folder, None, None, None, None).store == tmp_path / "store"
+    (tmp_path / "store").rename(folder / "stages")
+    moved = folder.rename(tmp_path / "elsewhere")
+    assert order_of(moved, None, None, None, None).store == moved / "stages"
 
 
 def test_data_that_have_moved_are_asked_for(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study import sampler as sampler_module
-from study.sampler import Bound, caution, sampler
+from study.sampler import Bound, caution, drawn, sampler
 from study.space import Study, load
 
 BOTH = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -110,6 +110,14 @@ def test_the_gaussian_process_tries_fewer_points_where_many_trials_run(study: St
         asked.ask(DOMAINS)
         points.append(asked.sampler._sampler._n_preliminary_samples)  # type: ignore[attr-defined]
     assert points == [2048, 1024]
+
+
+def test_a_drawn_setting_has_the_value_and_a_knob_that_acts(study: Study) -> None:
+    for number in range(20):
+        assert drawn(study, number, "stage3.mixup_site", "none")["stage3.mixup_site"] == "none"
+        assert drawn(study, number, "stage3.mixup_alpha", 0.5)["stage3.mixup_alpha"] == 0.5
+    assert drawn(study, 7, "stage3.mixup_site", "none") == drawn(study, 7, "stage3.mixup_site", "none")
+    assert drawn(study, 7, "stage3.mixup_site", "none") != drawn(study, 8, "stage3.mixup_site", "none")
 
 
 def test_parents_of_a_generation_stand_with_the_trial_that_asked_for_them(

@@ -34,6 +34,7 @@ GRID = """
 "stage3.positive_weight_decay" = { choices = [false, true] }
 [search]
 sampler = "grid"
+scheduler = "none"
 replicates = 2
 """
 Event = dict[str, Any]
@@ -214,6 +215,30 @@ def test_a_number_that_was_never_started_is_not_lost(tmp_path: Path) -> None:
     again = Driver(driver.study, events)
     assert again.ask()["trial"] == 2
     assert again.ask()["trial"] == len(whole)
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+def test_what_was_never_started_is_proposed_again_and_nothing_twice(tmp_path: Path, lost: int) -> None:
+    driver = Driver(space(tmp_path, GRID))
+    whole = driver.run(4)
+    again = Driver(driver.study, [event for event in driver.events if event["trial"] != lost])
+    first = again.ask()
+    assert (first["trial"], first["params"]) == (lost, whole[lost]["params"])
+    assert again.searcher.origin(lost) == ("baseline" if lost == 0 else "search")
+    cells = [*(one["params"] for one in whole), *(again.ask()["params"] for _ in range(2))]
+    assert len({str(cell) for cell in cells}) == 6
+
+
+def test_confirmations_in_between_move_no_point_of_a_grid(tmp_path: Path) -> None:
+    driver = Driver(space(tmp_path, GRID))
+    whole = driver.run(3)
+    study = driver.study
+    confirm = Trial(3, "confirm", 9, 0, study.config(study.baseline), {}, 1, 0.0, state="COMPLETE", score=0.5)
+    searcher = StudySearcher(study, [*fold(driver.events), confirm], 12)
+    asked: Any = searcher.suggest("next")
+    assert asked["trial"] == 4
+    assert asked["params"] == study.points()[3][1]
+    assert asked["params"] not in [one["params"] for one in whole]
 
 
 def test_a_grid_is_every_combination_a_replicate_at_a_time_with_the_baseline_first(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_the_epoch_range_is_that_of_the_shortest_and_the_longest_trial(tmp_path:
 
 def test_the_grid_is_every_combination_that_the_conditions_allow(tmp_path: Path) -> None:
     alpha = '"stage3.mixup_alpha" = { choices = [0.1, 1.0], when = { "stage3.mixup_site" = ["input", "stage4"] } }\n'
-    study = space(tmp_path, SITE + alpha + '[search]\nsampler = "grid"\nreplicates = 3\n')
+    study = space(tmp_path, SITE + alpha + '[search]\nsampler = "grid"\nscheduler = "none"\nreplicates = 3\n')
     points = list(study.grid())
     assert len(points) == 5 == len({json.dumps(point) for point in points})
     assert study.budget.trials == 15
@@ -246,6 +246,10 @@ WRONG = {
     "a seed in quotes": (SITE + "[search]\nseed = '1'\n", "[search] `seed` must be a valid integer, but got seed='1'."),
     "grace beyond the epochs": (SITE + "[search]\ngrace = 6\n", "grace <= the measured epochs of a trial must hold, but got grace=6, epochs=5"),
     "a factor of one": (SITE + "[search]\nfactor = 1\n", "`factor` must be greater than or equal to 2"),
+    "replicates beside a scheduler": (
+        SITE + '[search]\nsampler = "grid"\nreplicates = 2\n',
+        "replicates=2 needs scheduler = 'none', but got 'asha'",
+    ),
     "replicates without a grid": (SITE + "[search]\nreplicates = 2\n", "needs sampler = 'grid'"),
     "a grid over a range": (SITE + ALPHA + "[search]\nsampler = 'grid'\n", "`stage3.mixup_alpha` is continuous"),
     "the diary's ruler": (SITE + "[objective]\nprecision_form = 'diary_precision'\n", "move with the trial's pseudo-labels"),

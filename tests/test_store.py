@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import logging
 import math
@@ -17,6 +18,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 
 import rfcx_model
 from rfcx_model import compute, train
@@ -84,6 +86,34 @@ def test_what_is_saved_is_loaded(saved: Store) -> None:
 
 def test_only_the_latest_epoch_is_kept(saved: Store) -> None:
     assert files(saved) == ["epoch-0002.safetensors", "meta.json"]
+
+
+def test_an_epoch_that_another_has_passed_does_not_replace_it(saved: Store) -> None:
+    (name,) = (path.name for path in saved.folder.iterdir())
+    saved.save(name, state(3), outputs(3))
+    before = files(saved)
+    saved.save(name, state(2), outputs(2))
+    assert files(saved) == before
+    assert saved.epochs_done(name) == 3
+
+
+def test_a_full_disk_is_one_of_the_systems_own_errors(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensors: object, path: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("study.store.save_file", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        store.save("stage1-abc", state(1), outputs(1))
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_another_error_of_safetensors_stays_what_it_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(tensors: object, path: object) -> None:
+        raise SafetensorError("a tensor is not contiguous")
+
+    monkeypatch.setattr("study.store.save_file", broken)
+    with pytest.raises(SafetensorError, match="not contiguous"):
+        store.save("stage1-abc", state(1), outputs(1))
 
 
 def test_history_has_every_epoch_and_the_last_one_its_outputs(saved: Store) -> None:
