@@ -336,9 +336,9 @@ def compare_(
 def export_(
     study: Annotated[Path, typer.Argument(help="A study's folder.")],
     to: Annotated[Path, typer.Option("--to", help="The bundle to write.")],
-    trial: Annotated[int | None, typer.Option(help="Instead of the best complete trial.")] = None,
+    trial: Annotated[int | None, typer.Option(help="Instead of the confirmed winner or the best trial.")] = None,
 ) -> None:
-    """Write the best trial's config as a bundle.
+    """Write the confirmed winner's config, else the best complete trial's, as a bundle.
 
     Example: rfcx-study export studies/mixup-1a2b3c4d --to bundle
     """
