@@ -56,8 +56,8 @@ def stages_of(folder: Path, study: Mapping[str, Any]) -> Path:
     Raises:
         KeyError: study.json does not say.
     """
-    recorded = Path(study["store"])
-    return recorded if recorded.is_dir() else folder.absolute() / "stages"
+    recorded, own = Path(study["store"]), folder.absolute() / "stages"
+    return own if own.is_dir() and not recorded.is_dir() else recorded
 
 
 def searched_knobs(study: Mapping[str, Any]) -> tuple[Knob, ...]:

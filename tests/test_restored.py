@@ -49,7 +49,6 @@ def test_every_shipped_space_comes_back_with_its_signature(tmp_path: Path, name:
 
 def test_where_things_are_is_read_back_too(tmp_path: Path) -> None:
     folder = written(load(SPACES / "smoke.toml"), tmp_path)
-    (tmp_path / "store").mkdir()
     order = order_of(folder, None, None, None, None)
     assert (order.data, order.store, order.cache) == (tmp_path / "data", tmp_path / "store", tmp_path / "cache")
     assert order_of(folder, tmp_path / "moved", None, None, None).data == tmp_path / "moved"
