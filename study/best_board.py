@@ -27,8 +27,9 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.text.plugin_data_pb2 import TextPluginData
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from rfcx_model.hyperparameters import knobs, leaks, words
+from rfcx_model.hyperparameters import knobs, words
 from study import event_files, markdown
+from study.facts import is_ranked
 from study.space import Study, short_name
 from study.tables import Table, number
 from study.tensorboard import FINAL, LEAKY, TAGS, hparam
@@ -51,9 +52,9 @@ class BestBoard:
         self._folder = folder / "trials" / RUN
         self._study = study
         self._path: Path | None = None
-        self._complete = sum(_ranks(trial) for trial in trials)
+        self._complete = sum(is_ranked(trial) for trial in trials)
         self._baseline = next((trial for trial in trials if trial.origin == "baseline"), None)
-        self._leaders = sorted(filter(_ranks, trials), key=_rank)[:SHOWN]
+        self._leaders = sorted(filter(is_ranked, trials), key=_rank)[:SHOWN]
         on_file = {value.tag: value for event in event_files.read(self._folder) for value in event.summary.value}
         if _EXPERIMENT_TAG not in on_file:
             self._write([columns(study)], 0)
@@ -61,8 +62,7 @@ class BestBoard:
             self._tell()
 
     def started(self, trial: Trial) -> None:
-        """A complete trial that begins again leads no more."""
-        self._leaders = [one for one in self._leaders if one.number != trial.number]
+        """Only what is complete is ranked, and that never begins again."""
 
     def epoch(self, trial: Trial, record: EpochRecord) -> None:
         """Only what is complete is ranked."""
@@ -71,7 +71,7 @@ class BestBoard:
         """A trial is over; it may be one of the best."""
         if trial.origin == "baseline":
             self._baseline = trial
-        if not _ranks(trial):
+        if not is_ranked(trial):
             return
         self._complete += 1
         leaders = sorted([*self._leaders, trial], key=_rank)[:SHOWN]
@@ -152,10 +152,6 @@ def _value(study: Study, trial: Trial, name: str) -> str:
     """A searched knob's value, or a dash where it does not act."""
     value = study.params_of(trial.config).get(name, "–")
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _ranks(trial: Trial) -> bool:
-    return trial.state == "COMPLETE" and trial.score is not None and not leaks(trial.config)
 
 
 def _rank(trial: Trial) -> tuple[float, int]:

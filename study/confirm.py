@@ -11,7 +11,7 @@ from rfcx_model.hyperparameters import build
 from rfcx_model.recordings import Recordings, load
 from study.candidates import Declaration, Wanted, chances, left
 from study.display import Display
-from study.launch import Place, ready, tell_work, train_early
+from study.launch import ready, tell_work, train_early
 from study.listed_searcher import Listed
 from study.recipe import Cost
 from study.sampler import drawn
@@ -19,7 +19,7 @@ from study.space import Study
 from study.study_folder import Order, write_folds
 from study.study_json import read_study
 from study.trials import Trial, read_trials
-from study.tuning import confirmations, fill
+from study.tuning import Place, listed_trials
 from study.work import planned_work
 
 
@@ -49,7 +49,7 @@ def confirm(folder: Path, study: Study, order: Order, wanted: Wanted, display: D
         display.say(f"{_declared(declared)}; {len(repeats)} trials are left: {_cost(cost)}")
         train_early(place, None, runs, display)
         listed = [Listed("confirm", one.replicate, study.params_of(one.config), trial=one.trial) for one in repeats]
-        confirmations(place.job, place.ledger, place.slots, listed, order.hours, display)
+        listed_trials(place, listed, order.hours, display)
         tell_work(place, display)
 
 
@@ -90,7 +90,7 @@ def _level(place: Place, wanted: Wanted, order: Order, display: Display) -> bool
     listed = [*_carried_on(study, open_), *_further(study, trials, by, had)]
     if listed:
         train_early(place, 1, None, display)
-        fill(place.job, place.ledger, place.slots, listed, order.hours, display)
+        listed_trials(place, listed, order.hours, display)
     ended = [one for one in read_trials(place.ledger.path) if one.origin != "confirm"]
     return not any(one.state in ("RUNNING", "STOPPED") for one in ended)
 

@@ -13,6 +13,7 @@ from typing import Any
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Hyperparameters, build, flatten, leaks
 from study.bundle import CARD, CONFIG, Bundle, to_json
+from study.candidates import finished as finished_of
 from study.candidates import ranking
 from study.confirmed import Confirmation, Standing, confirmation
 from study.facts import finite, shown
@@ -51,7 +52,7 @@ def chosen_trial(study_folder: Path, trials: list[Trial], asked: int | None) -> 
         InputError: there is none, or the asked one is not finished or leaky.
     """
     ledger = study_folder / "trials.jsonl"
-    finished = _ready(trials)
+    finished = finished_of(trials)
     if asked is None:
         if not finished:
             states = sorted({trial.state for trial in trials})
@@ -100,7 +101,7 @@ class Chosen:
 
 def card(made: Bundle, study: Mapping[str, Any], trials: list[Trial], chosen: Chosen) -> str:
     """card.md: how the configuration was chosen, what it changes, how it scored, and the commands to a submission."""
-    finished = _ready(trials)
+    finished = finished_of(trials)
     first = next((trial for trial in finished if trial.origin == "baseline"), None)
     replicates = {trial.replicate for trial in finished if trial.config == flatten(made.hyperparameters)}
     lines = [
@@ -156,11 +157,6 @@ def _confirmed(standing: Standing | None, told: Confirmation | None) -> str:
         f"yes, on {declared} fresh replicates: score {number(standing.score.mean)} ± {number(standing.score.half)} "
         f"(95 % t-interval over partitions and seeds){lockbox}{fall}."
     )
-
-
-def _ready(trials: list[Trial]) -> list[Trial]:
-    """The finished trials of the search that may be chosen and compared."""
-    return [t for t in trials if _finished(t) and t.origin != "confirm" and not leaks(t.config)]
 
 
 def _finished(trial: Trial) -> bool:

@@ -183,6 +183,11 @@ def running_best(rows: Sequence[Row]) -> list[tuple[Row, float]]:
     return history
 
 
+def is_ranked(trial: Trial) -> bool:
+    """Whether a trial's score may be held against others': it ran to its end, has one, and its teachers were blind."""
+    return trial.state == "COMPLETE" and finite(trial.score) is not None and not leaks(trial.config)
+
+
 def finite(value: Any) -> float | None:
     """A finite number as float; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -140,7 +140,7 @@ def _card(bundle: Bundle, recordings: Recordings, metrics: dict[str, float | Non
         f"- Seed {bundle.seed}; commit of the study {bundle.commit}",
         "",
         "Out-of-fold scores of these very models"
-        + (" (the trial was chosen by them, so they are optimistic):" if same else ":"),
+        + (" (where the search had no lockbox the trial was chosen by them, so they are optimistic):" if same else ":"),
         "",
         "| metric | value |",
         "| --- | ---: |",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from study.store import open_store
 from study.study_folder import Order, networks, write_study
 from study.trainable import Job
 from study.trials import Ledger, Trial, read_trials
-from study.tuning import search
+from study.tuning import Place, search
 from study.work import Run, done_work, planned_work, shared_stages
 
 
@@ -53,7 +53,7 @@ def run(study: Study, order: Order, display: Display) -> Path:
         limit = order.trials or study.budget.trials
         if is_left(study, limit, read_trials(place.ledger.path)):
             train_early(place, limit, None, display)
-        search(place.job, place.ledger, place.slots, order, display)
+        search(place, order, display)
         tell_work(place, display)
     return folder
 
@@ -80,15 +80,6 @@ def is_left(study: Study, limit: int, trials: Sequence[Trial]) -> bool:
     asked = [trial for trial in trials if trial.origin != "confirm"]
     most = min(limit, len(study.points())) if study.search.sampler == "grid" else limit
     return len(asked) < most or any(trial.state in ("RUNNING", "STOPPED") for trial in asked)
-
-
-@dataclass(frozen=True, eq=False)
-class Place:
-    """A study that this process holds, ready to train: Ray is up, the data are encoded, the ledger may be written."""
-
-    job: Job
-    slots: Share
-    ledger: Ledger
 
 
 @contextmanager

@@ -6,20 +6,18 @@ with the replicates of its space. Trials that were pruned, failed or are leaky a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import leaks
+from study.candidates import declaration
 from study.facts import short_names, shown
 from study.knob import Knob, suggestion
 from study.study_json import active_values, searched_knobs
 from study.trials import Trial
-
-CONFIRM: Final = "confirm.json"
 
 
 @dataclass(frozen=True)
@@ -72,21 +70,20 @@ def replicated(folder: Path, study: Mapping[str, Any], trials: Sequence[Trial]) 
         InputError: the study is neither, or confirm.json is damaged.
     """
     knobs = searched_knobs(study)
-    confirm = _confirm(folder)
-    if confirm is not None:
+    declared = declaration(folder)
+    if declared is not None:
         again = [trial for trial in trials if trial.origin == "confirm"]
         settings = tuple(
             Setting(
-                label=str(arm["label"]),
-                config=arm["config"],
-                trials=_by_replicate(again, arm["config"]),
-                baseline=bool(arm.get("baseline")),
-                by=arm.get("by"),
+                label=one.label,
+                config=one.config,
+                trials=_by_replicate(again, one.config),
+                baseline=one.baseline,
+                by=one.by,
             )
-            for arm in confirm["arms"]
+            for one in declared.arms
         )
-        replicates = tuple(int(one) for one in confirm["replicates"])
-        return Replicated(settings, replicates, knobs, tuple(confirm.get("raised") or ()), confirmed=True)
+        return Replicated(settings, declared.replicates, knobs, declared.raised, confirmed=True)
     search = study.get("search") or {}
     if search.get("sampler") != "grid":
         raise InputError(
@@ -136,20 +133,6 @@ def by_knob(folder: Path, told: Replicated, by: str) -> tuple[Matched, ...]:
         Matched(a, b, (_named(told, a, by), _named(told, b, by)), _where(told, fair, a, by), tuned)
         for a, b, tuned in fair
     )
-
-
-def _confirm(folder: Path) -> dict[str, Any] | None:
-    path = folder / CONFIRM
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        whole = told["replicates"] and all({"label", "config"} <= arm.keys() for arm in told["arms"])
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        whole = False
-    if not whole:
-        raise InputError(f"{path}: must tell replicates and arms, but does not. Call `rfcx-study confirm` again.")
-    return dict(told)
 
 
 def _points(study: Mapping[str, Any], trials: Sequence[Trial], knobs: Sequence[Knob]) -> tuple[Setting, ...]:

@@ -220,7 +220,7 @@ class Patience:
             self._say(f"no node is left that has {need} for a trial; waiting {NEW_NODE_S:g} s for one")
         if now - self._lost > NEW_NODE_S:
             raise RunError(
-                f"no node has had {need} for a trial for {NEW_NODE_S:g} s. Call `run` again once the cluster has one; "
+                f"no node has had {need} for a trial for {NEW_NODE_S:g} s. Call it again once the cluster has one; "
                 "it goes on from the last finished epoch."
             )
 

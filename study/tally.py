@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from rfcx_model.hyperparameters import leaks
+from study.facts import is_ranked
 from study.trials import State, Trial
 
 
 class Tally:
-    """What the display tells after every event. `planned`: the most steps that a trial can have."""
+    """What the display tells after every event. `planned`: the most steps that a trial can have.
+
+    A trial that is complete stays so: only what is running or was stopped is ever begun again.
+    """
 
     def __init__(self, trials: Iterable[Trial], planned: int) -> None:
         self.states: Counter[State] = Counter()
         self.steps = 0
         self.best: Trial | None = None
         self._planned = planned
-        self._complete: dict[int, Trial] = {}
         for trial in trials:
             self.changed(None, trial)
 
@@ -26,10 +28,7 @@ class Tally:
         self._count(after, 1)
         if before is not None:
             self._count(before, -1)
-            if self._complete.pop(before.number, None) is not None and self.best is before:
-                self.best = max(self._complete.values(), key=_rank, default=None)
-        if after.state == "COMPLETE" and after.score is not None and not leaks(after.config):
-            self._complete[after.number] = after
+        if is_ranked(after):
             self.best = after if self.best is None else max(self.best, after, key=_rank)
 
     def _count(self, trial: Trial, times: int) -> None:

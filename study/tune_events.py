@@ -156,7 +156,7 @@ class TuneEvents(tune.Callback):
         if any(f"[Errno {code}]" in last_line(error) for code in NO_ROOM):
             raise RunError(
                 f"trial {number} could not write: {last_line(error)}. Make room, or make the folder writable, and "
-                "call `run` again; it goes on from the last finished epoch."
+                "call it again; it goes on from the last finished epoch."
             )
 
     def _end(self, number: int, state: EndState, reason: str) -> None:

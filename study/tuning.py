@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -30,102 +31,95 @@ RETRIES: Final = 1  # of a trial that failed at an epoch; it goes on from the on
 
 
 @dataclass(frozen=True, eq=False)
+class Place:
+    """A study that this process holds, ready to train: Ray is up, the data are encoded, the ledger may be written."""
+
+    job: Job
+    slots: Share
+    ledger: Ledger
+
+
+@dataclass(frozen=True, eq=False)
 class Round:
-    """What one Tuner runs, who writes it down, and for how long. `steps` is the most that can be reported."""
+    """What one Tuner runs: who proposes, who prunes, and who writes down. `others` of the ledger are no part of it."""
 
-    title: str
     recorder: Recorder
-    searcher: Proposer
     scheduler: StudyScheduler
-    steps: int
-    hours: float | None
+    planned: int
+    others: tuple[Trial, ...]
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All of the ledger."""
+        return [*self.recorder.trials.values(), *self.others]
 
 
-def search(job: Job, ledger: Ledger, slots: Share, order: Order, display: Display) -> None:
+def search(place: Place, order: Order, display: Display) -> None:
     """The study's own trials.
 
     Raises:
         RunError: every trial failed.
     """
-    study, limit = job.study, order.trials or job.study.budget.trials
-    known, repeats = _apart(read_trials(ledger.path))
-    planned = study.epoch_range()[1]
-    mirrors = _mirrors(job, known, display)
-    recorder = Recorder(study, ledger, known, display, planned, mirrors)
-    scheduler = StudyScheduler(study.search, planned, known)
-    try:
-        for number, reason in scheduler.overdue.items():
-            recorder.ended(number, "PRUNED", reason)
-        over = partial(spent, study.budget, study.objective.noise, recorder.trials.values())
-        searcher = StudySearcher(study, [*recorder.trials.values(), *repeats], limit, lambda: bool(over()))
-        hours = order.hours or study.budget.hours
-        _fit(job, slots, Round("trials", recorder, searcher, scheduler, limit * planned, hours), display)
+    study, limit = place.job.study, order.trials or place.job.study.budget.trials
+    with _round(place, display, repeats=False) as begun:
+        over = partial(spent, study.budget, study.objective.noise, begun.recorder.trials.values())
+        searcher = StudySearcher(study, begun.trials, limit, lambda: bool(over()))
+        with display.phase("trials", limit * begun.planned):
+            _fit(place, begun, searcher, order.hours or study.budget.hours, display)
         if why := over():
             display.say(f"no further trial is begun: {why}")
-        _refuse_all_failed(recorder)
-    finally:
-        recorder.close()
+        _refuse_all_failed(begun.recorder)
 
 
-def confirmations(
-    job: Job, ledger: Ledger, slots: Share, listed: Sequence[Listed], hours: float | None, display: Display
-) -> None:
-    """Trials that repeat others. None is pruned, and none is shown to Optuna."""
-    known, mine = _apart(read_trials(ledger.path))
-    planned = job.study.epoch_range()[1]
-    recorder = Recorder(job.study, ledger, mine, display, planned, [])
-    scheduler = StudyScheduler(replace(job.study.search, scheduler="none"), planned, mine)
-    steps = (len(mine) + sum(one.trial is None for one in listed)) * planned
-    try:
-        searcher = ListedSearcher([*known, *mine], listed)
-        _fit(job, slots, Round("repeats", recorder, searcher, scheduler, steps, hours), display)
-        _refuse_all_failed(recorder)
-    finally:
-        recorder.close()
+def listed_trials(place: Place, listed: Sequence[Listed], hours: float | None, display: Display) -> None:
+    """Trials that are known before they run, all of one origin.
+
+    Those that repeat others are never pruned and not shown to Optuna; those that fill an arm are, as all of the search.
+
+    Raises:
+        RunError: every trial failed.
+    """
+    with _round(place, display, repeats=listed[0].origin == "confirm") as begun:
+        over = begun.scheduler.overdue
+        left = [one for one in listed if one.trial is None or one.trial.number not in over]
+        more = sum(one.trial is None for one in left)
+        with display.phase("trials", (len(begun.recorder.trials) + more) * begun.planned):
+            _fit(place, begun, ListedSearcher(begun.trials, left), hours, display)
+        _refuse_all_failed(begun.recorder)
 
 
-def fill(
-    job: Job, ledger: Ledger, slots: Share, listed: Sequence[Listed], hours: float | None, display: Display
-) -> None:
-    """Further trials of the search that no sampler has proposed; they are pruned as all others are."""
-    known, repeats = _apart(read_trials(ledger.path))
-    planned = job.study.epoch_range()[1]
-    mirrors = _mirrors(job, known, display)
-    recorder = Recorder(job.study, ledger, known, display, planned, mirrors)
-    steps = (len(known) + sum(one.trial is None for one in listed)) * planned
-    scheduler = StudyScheduler(job.study.search, planned, known)
+@contextmanager
+def _round(place: Place, display: Display, *, repeats: bool) -> Iterator[Round]:
+    """Who writes down and who prunes; what the rule had stopped before a crash is ended first."""
+    job, trials = place.job, read_trials(place.ledger.path)
+    known = [trial for trial in trials if (trial.origin == "confirm") == repeats]
+    others = tuple(trial for trial in trials if (trial.origin == "confirm") != repeats)
+    planned, rule = job.study.epoch_range()[1], job.study.search
+    mirrors: list[Mirror] = []
+    if not repeats:
+        mirrors = [OptunaJournal(job.folder, job.study, known, display.say), BestBoard(job.folder, job.study, known)]
+    scheduler = StudyScheduler(replace(rule, scheduler="none") if repeats else rule, planned, known)
+    recorder = Recorder(job.study, place.ledger, known, display, planned, mirrors)
     try:
         for number, reason in scheduler.overdue.items():
             recorder.ended(number, "PRUNED", reason)
-        left = [one for one in listed if one.trial is None or one.trial.number not in scheduler.overdue]
-        searcher = ListedSearcher([*known, *repeats], left)
-        _fit(job, slots, Round("trials", recorder, searcher, scheduler, steps, hours), display)
+        yield Round(recorder, scheduler, planned, others)
     finally:
         recorder.close()
 
 
-def _mirrors(job: Job, known: Sequence[Trial], display: Display) -> list[Mirror]:
-    """Who shows the search to others while it runs."""
-    return [OptunaJournal(job.folder, job.study, known, display.say), BestBoard(job.folder, job.study, known)]
-
-
-def _apart(trials: Sequence[Trial]) -> tuple[list[Trial], list[Trial]]:
-    """Those of the search, and those that repeat others."""
-    repeats = [trial for trial in trials if trial.origin == "confirm"]
-    return [trial for trial in trials if trial.origin != "confirm"], repeats
-
-
-def _fit(job: Job, slots: Share, told: Round, display: Display) -> None:
+def _fit(place: Place, told: Round, searcher: Proposer, hours: float | None, display: Display) -> None:
     """The Tuner. Its own files go to `.ray/` in the study's folder and are never read back."""
-    events = TuneEvents(job, told.recorder, told.searcher, told.scheduler, nodes.Patience(slots, display.say))
+    job, slots = place.job, place.slots
+    events = TuneEvents(job, told.recorder, searcher, told.scheduler, nodes.Patience(slots, display.say))
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trial, job=job), {"cpu": slots.cpus, "gpu": slots.gpus}),
         tune_config=tune.TuneConfig(
-            search_alg=told.searcher,  # type: ignore[arg-type]  # what Ray needs of it is in both
+            search_alg=searcher,  # type: ignore[arg-type]  # what Ray needs of it is in both
             scheduler=told.scheduler,
             num_samples=-1,
             max_concurrent_trials=slots.concurrent,
-            time_budget_s=told.hours * 3600 if told.hours else None,
+            time_budget_s=hours * 3600 if hours else None,
             reuse_actors=True,
             trial_dirname_creator=lambda ray_trial: f"{ray_trial.config['trial']:04d}",
         ),
@@ -137,14 +131,13 @@ def _fit(job: Job, slots: Share, told: Round, display: Display) -> None:
             failure_config=tune.FailureConfig(max_failures=RETRIES),
         ),
     )
-    with display.phase(told.title, told.steps):
-        try:
-            tuner.fit()
-        except Exception:
-            if events.error is not None:
-                raise events.error from None
-            raise
-        pass_on(job.desk, display)
+    try:
+        tuner.fit()
+    except Exception:
+        if events.error is not None:
+            raise events.error from None
+        raise
+    pass_on(job.desk, display)
     for number, one in list(told.recorder.trials.items()):
         if one.state == "RUNNING":  # Tune's time budget stops trials without a word to anyone
             told.recorder.ended(number, "STOPPED", "the budget was spent")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -82,14 +81,6 @@ def test_only_complete_sound_trials_lead_and_the_first_of_equals_stays(study: St
     board.ended(trial(study, 4, 0.5))
     board.ended(trial(study, 5, 0.5))
     assert named(texts(tmp_path)[-1][1]) == ["4", "5"]
-
-
-def test_a_complete_trial_that_begins_again_leads_no_more_until_it_ends_anew(study: Study, tmp_path: Path) -> None:
-    board = BestBoard(tmp_path, study, [])
-    board.ended(trial(study, 1, 0.6))
-    board.started(dataclasses.replace(trial(study, 1, 0.6), state="RUNNING", score=None))
-    board.ended(trial(study, 2, 0.5))
-    assert named(texts(tmp_path)[-1][1]) == ["2"]
 
 
 def test_a_driver_that_starts_again_tells_what_the_last_one_could_not_and_nothing_twice(

@@ -298,7 +298,7 @@ def test_a_search_without_confirmation_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"reads replicated trials only.*confirm"):
         compared(tmp_path, BY)
     (tmp_path / "confirm.json").write_text("{}")
-    with pytest.raises(InputError, match=r"confirm\.json: must tell replicates and arms"):
+    with pytest.raises(InputError, match=r"confirm\.json: must be what `confirm` wrote"):
         compared(tmp_path, BY)
 
 

@@ -16,7 +16,7 @@ import pytest
 from rfcx_model.errors import InputError
 from rfcx_model.forest import Forest
 from rfcx_model.metrics import lwlrap
-from study import __main__ as command_line
+from study import verbs_of_data
 from study.bundle import load_bundle
 from study.judge import CHANCE, SUBMISSION, judge
 from study.trials import read_trials
@@ -66,7 +66,7 @@ def test_a_recording_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_synthesize_makes_the_forest_of_the_defaults() -> None:
-    asked = {name: one.default for name, one in inspect.signature(command_line.synthesize).parameters.items()}
+    asked = {name: one.default for name, one in inspect.signature(verbs_of_data.synthesize).parameters.items()}
     asked["train_recordings"] = asked.pop("recordings")
     forest = Forest()
     for name, value in asked.items():

@@ -109,8 +109,6 @@ def test_a_node_with_room_is_waited_for_but_not_for_ever(monkeypatch: pytest.Mon
     there.append((4.0, 2.0))
     wait(3600.0)
     there.pop()
-    with pytest.raises(
-        RunError, match=r"no node has had 2 CPUs and 0\.5 GPUs for a trial for 600 s\. Call `run` again"
-    ):
+    with pytest.raises(RunError, match=r"no node has had 2 CPUs and 0\.5 GPUs for a trial for 600 s\. Call it again"):
         wait(3600.0)
     assert len(said) == 2

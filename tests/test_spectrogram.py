@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import signal
@@ -179,9 +180,10 @@ def test_gathered_windows_equal_plain_slices_of_padded_recordings(
 
 
 def test_a_pickled_cache_is_its_path(cache: Spectrograms) -> None:
-    data = pickle.dumps(cache)
-    assert len(data) < 1000
-    np.testing.assert_array_equal(pickle.loads(data).cells, cache.cells)
+    assert len(pickle.dumps(cache)) < 1000
+    again = copy.deepcopy(cache)
+    assert again.cells is not cache.cells
+    np.testing.assert_array_equal(again.cells, cache.cells)
 
 
 def test_recordings_differ_in_length_rate_and_channels(tmp_path: Path) -> None:

@@ -1,0 +1,96 @@
+"""The verbs from a study to a judged submission. Modules are imported inside the verbs, so that --help is quick."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from study.options import Cache, Data, Json
+
+
+def demo(out: Annotated[Path, typer.Option("--out", help="A new folder for everything.")] = Path("demo")) -> None:
+    """A made-up forest, a small search, TensorBoard, report, export, final model, submission: in minutes.
+
+    Example: rfcx-study demo --out demo
+    """
+    from study import ray_environment
+
+    ray_environment.settle(None)
+    from study.demo import demo as play
+
+    play(out)
+
+
+def export_(
+    study: Annotated[Path, typer.Argument(help="A study's folder.")],
+    to: Annotated[Path, typer.Option("--to", help="The bundle to write.")],
+    trial: Annotated[int | None, typer.Option(help="Instead of the confirmed winner or the best trial.")] = None,
+) -> None:
+    """Write the confirmed winner's config, else the best complete trial's, as a bundle.
+
+    Example: rfcx-study export studies/mixup-1a2b3c4d --to bundle
+    """
+    from study.export import export
+
+    typer.echo(str(export(study, to, trial)))
+
+
+def train(
+    bundle: Annotated[Path, typer.Argument(help="A bundle from `export`.")],
+    data: Data,
+    to: Annotated[Path, typer.Option("--to", help="The model folder to write.")],
+    store: Annotated[str | None, typer.Option(help="A stage store (default: the study's, where it is there).")] = None,
+    cache: Cache = None,
+) -> None:
+    """Final training from an exported config; what the search has trained already is taken from the store.
+
+    Example: rfcx-study train bundle --data DATA --to model
+    """
+    from study import ray_environment
+
+    ray_environment.settle(None)
+    from study.display import Display
+    from study.final import Places
+    from study.final import train as finish
+    from study.machine import cache_folder, shared_path
+
+    places = Places(store=shared_path(store) if store else None, cache=cache_folder(cache))
+    typer.echo(str(finish(bundle, data, to, places, Display())))
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model folder from `train`.")],
+    data: Data,
+    to: Annotated[Path, typer.Option("--to", help="The submission to write.")],
+) -> None:
+    """Predict the test recordings: submission.csv in the order of sample_submission.csv.
+
+    Example: rfcx-study predict model --data DATA --to submission.csv
+    """
+    from study.display import Display
+    from study.final import write_submission
+
+    typer.echo(str(write_submission(model, data, to, Display())))
+
+
+def score(
+    submission: Annotated[Path, typer.Argument(help="A submission.")],
+    truth: Annotated[
+        Path, typer.Argument(help="A table of the true species of each recording, such as DIR-truth/test_truth.csv.")
+    ],
+    data: Annotated[Path | None, typer.Option("--data", help="Also score baselines trained on this folder.")] = None,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """LWLRAP of a submission against a known truth, with its bootstrap interval, beside chance and baselines.
+
+    Example: rfcx-study score submission.csv forest-truth/test_truth.csv --data forest
+    """
+    from study.judge import judge
+    from study.machine import cache_folder
+
+    told = judge(submission, truth, data, cache_folder(cache))
+    typer.echo(json.dumps(told.as_dict(), indent=1) if as_json else str(told))

@@ -1,0 +1,196 @@
+"""The verbs of a study, from its plan to its answer. Modules are imported inside the verbs, so that --help is quick."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from study.options import Cache, Data, Json, Settings, space_of
+
+
+def plan(
+    space: Annotated[Path, typer.Argument(help="A space file.")],
+    data: Data,
+    trials: Annotated[int | None, typer.Option(help="Instead of the space's own budget.", min=1)] = None,
+    settings: Settings = None,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """What a study would cost, before it is run.
+
+    Example: rfcx-study plan search_spaces/mixup.toml --data DATA
+    """
+    from study.machine import cache_folder
+    from study.plan import plan as forecast
+    from study.sampler import caution
+
+    study = space_of(space, settings)
+    told = forecast(study, data, cache_folder(cache), trials)
+    if warned := caution(study):
+        typer.echo(warned, err=True)
+    typer.echo(json.dumps(told.as_dict(), indent=1) if as_json else str(told))
+
+
+def run(
+    space: Annotated[Path, typer.Argument(help="A space file.")],
+    data: Data,
+    out: Annotated[str, typer.Option(help="Where studies are kept.")] = "studies",
+    store: Annotated[str | None, typer.Option(help="A stage store that several studies share.")] = None,
+    cache: Cache = None,
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Instead of the space's own budget.", min=1)] = None,
+    hours: Annotated[float | None, typer.Option(help="Stop after so many hours.", min=0.001)] = None,
+    settings: Settings = None,
+) -> None:
+    """Run a study, or carry it on after any end.
+
+    Example: rfcx-study run search_spaces/mixup.toml --data DATA --trials 12
+    """
+    from study import ray_environment
+    from study.address import refuse_unreachable
+    from study.machine import cache_folder, refuse_missing_gpu, shared_path
+
+    out_folder, store_folder = shared_path(out), shared_path(store) if store else None
+    refuse_unreachable(address)  # before what takes long to import
+    study = space_of(space, settings)
+    if address is None:
+        refuse_missing_gpu(space, study.resources)
+    ray_environment.settle(address)
+    from study.display import Display
+    from study.launch import run as launch
+    from study.report import write
+    from study.study_folder import Order
+
+    order = Order(
+        data=data.absolute(),
+        out=out_folder,
+        cache=cache_folder(cache),
+        store=store_folder,
+        address=address,
+        trials=trials,
+        hours=hours,
+    )
+    folder = launch(study, order, Display())
+    page, _ = write(folder)
+    typer.echo(f"study   {folder}\nreport  {page}\nlook    uv run tensorboard --logdir '{folder / 'trials'}'")
+    if study.arms:
+        arms(folder)
+
+
+def report(study: Annotated[Path, typer.Argument(help="A study's folder.")]) -> None:
+    """Write report.html (one file, opens offline) and report.md.
+
+    Example: rfcx-study report studies/mixup-1a2b3c4d
+    """
+    from study.report import write
+
+    for path in write(study):
+        typer.echo(str(path))
+
+
+def truth(
+    study: Annotated[Path, typer.Argument(help="A study's folder.")],
+    truth: Annotated[
+        Path, typer.Argument(help="A folder with test_truth.csv and, where known, train_truth.csv, such as DIR-truth.")
+    ],
+    data: Data,
+) -> None:
+    """Judge every finished trial by a known truth that no trial has seen: truth.csv in the study's folder.
+
+    Example: rfcx-study truth studies/diary-1a2b3c4d forest-truth --data forest
+    """
+    from study.display import Display
+    from study.truth import judge_trials
+
+    typer.echo(str(judge_trials(study, truth, data, Display())))
+
+
+def arms(
+    study: Annotated[Path, typer.Argument(help="A study's folder.")],
+    as_json: Json = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print tables that a README takes.")] = False,
+) -> None:
+    """The table of a study that lists its arms: each over its replicates, what was published, and the differences.
+
+    Example: rfcx-study arms studies/diary-1a2b3c4d
+    """
+    from study import arms_tables
+    from study.arms import compare
+
+    told = compare(study)
+    if as_json:
+        typer.echo(json.dumps(told.as_dict(), indent=1))
+    elif as_markdown:
+        typer.echo(arms_tables.as_markdown(told))
+    else:
+        arms_tables.show(told, arms_tables.console())
+
+
+def confirm(
+    study: Annotated[Path, typer.Argument(help="A study's folder.")],
+    replicates: Annotated[int, typer.Option(help="How often each setting runs again: declared, never lowered.", min=1)],
+    top: Annotated[int | None, typer.Option(help="The best so many settings.", min=1)] = None,
+    by: Annotated[str | None, typer.Option(help="The best setting of each value of this knob.")] = None,
+    fill: Annotated[bool, typer.Option("--fill", help="First give each value as many trials as the others.")] = False,
+    data: Annotated[Path | None, typer.Option("--data", help="The study's data, where they have moved.")] = None,
+    cache: Cache = None,
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Stop after so many hours.", min=0.001)] = None,
+    settings: Settings = None,
+) -> None:
+    """Run the best settings and the baseline again, on fresh partitions and seeds; resumes.
+
+    Example: rfcx-study confirm studies/mixup-1a2b3c4d --by stage3.mixup_site --replicates 10
+    """
+    from study import ray_environment
+    from study.address import refuse_unreachable
+    from study.candidates import Wanted
+    from study.machine import refuse_missing_gpu
+    from study.restored import order_of, restored
+
+    wanted = Wanted(replicates, top, by, fill)
+    refuse_unreachable(address)
+    asked = restored(study, settings or [])
+    if address is None:
+        refuse_missing_gpu(study / "study.json", asked.resources)
+    order = order_of(study, data, cache, address, hours)
+    ray_environment.settle(address)
+    from study.confirm import confirm as again
+    from study.display import Display
+    from study.report import write
+
+    again(study, asked, order, wanted, Display())
+    page, _ = write(study)
+    typer.echo(f"report  {page}")
+
+
+def compare_(
+    study: Annotated[Path, typer.Argument(help="A study's folder, confirmed or a grid with replicates.")],
+    by: Annotated[
+        str | None, typer.Option("--by", help="The knob that is asked about (default: all against the baseline).")
+    ] = None,
+    margin: Annotated[float, typer.Option(help="A difference that nobody minds.", min=0.0)] = 0.005,
+    figure: Annotated[str, typer.Option(help="score, lwlrap, precision, precision_avg, tpfp_auc or recall.")] = "score",
+    as_json: Json = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print tables that a README takes.")] = False,
+) -> None:
+    """The paired answer, from replicated trials only: better, practically equal, or not known yet.
+
+    Looking before all declared replicates are there makes the last look stricter; looks.jsonl keeps count.
+
+    Example: rfcx-study compare studies/mixup-1a2b3c4d --by stage3.mixup_site
+    """
+    from study import compared_tables
+    from study.arms_tables import console
+    from study.compared import Question, compared
+
+    told = compared(study, Question(by, figure, margin))
+    if as_json:
+        typer.echo(json.dumps(told.as_dict(), indent=1))
+    elif as_markdown:
+        typer.echo(compared_tables.as_markdown(told))
+    else:
+        compared_tables.show(told, console())
