@@ -1,13 +1,17 @@
-"""Fixtures: tiny competition folders, and the shared set of real sounds."""
+"""Fixtures: tiny competition folders, the shared set of real sounds, and the command line in this process."""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pytest
 from tiny import write_folder
+
+from study.__main__ import main
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # a loaded machine is no defect
 hypothesis.settings.load_profile("unhurried")
@@ -33,3 +37,18 @@ def real_folder() -> Path:
     if root is None or not folder.is_dir():
         pytest.skip("RFCX_SHARED does not name a folder with data/real_rfcx")
     return folder
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Give a command in this process; exit code, stdout, stderr."""
+
+    def called(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rfcx-study", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as told:
+            main()
+        read = capsys.readouterr()
+        return int(told.value.code or 0), read.out, read.err
+
+    return called

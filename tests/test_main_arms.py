@@ -14,8 +14,6 @@ import pytest
 from made_study import STUDY, ended, epoch, started, write
 from tiny import KNOBS, fixed, write_folder
 
-from study.__main__ import main
-
 ROOT = Path(__file__).parent.parent
 SITE = "stage3.mixup_site"
 PATIENCE_S = 900.0
@@ -37,21 +35,6 @@ folds = 2
 """
 )
 Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Give a command in this process; exit code, stdout, stderr."""
-
-    def called(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rfcx-study", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as told:
-            main()
-        read = capsys.readouterr()
-        return int(told.value.code or 0), read.out, read.err
-
-    return called
 
 
 @pytest.fixture

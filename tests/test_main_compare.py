@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,24 +10,7 @@ import pytest
 from made_replicates import SITE, THRESHOLD, Made, grid
 from made_study import make_study
 
-from study.__main__ import main
-
 Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Give a command in this process; exit code, stdout, stderr."""
-
-    def called(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rfcx-study", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as told:
-            main()
-        read = capsys.readouterr()
-        return int(told.value.code or 0), read.out, read.err
-
-    return called
 
 
 def test_compare_prints_tables_and_sentences_that_fit_120_columns(call: Call, tmp_path: Path) -> None:
