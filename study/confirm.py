@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import build
-from rfcx_model.recordings import Recordings, load
 from study.candidates import Declaration, Wanted, chances, left
 from study.display import Display
 from study.launch import ready, tell_work, train_early
 from study.listed_searcher import Listed
 from study.recipe import Cost
+from study.restored import same_data
 from study.sampler import drawn
 from study.space import Study
 from study.study_folder import Order, write_folds
-from study.study_json import read_study
 from study.trials import Trial, read_trials
 from study.tuning import Place, listed_trials
 from study.work import planned_work
@@ -31,7 +29,7 @@ def confirm(folder: Path, study: Study, order: Order, wanted: Wanted, display: D
         RunError: a shared stage or every trial failed.
     """
     folder = folder.absolute()
-    recordings = _same_data(folder, order.data)
+    recordings = same_data(folder, order.data)
     wanted.check(folder, study, read_trials(folder / "trials.jsonl"))  # before Ray is started
     with ready(study, recordings, folder, order, display) as place:
         if wanted.by is not None and not _level(place, wanted, order, display):
@@ -51,17 +49,6 @@ def confirm(folder: Path, study: Study, order: Order, wanted: Wanted, display: D
         listed = [Listed("confirm", one.replicate, study.params_of(one.config), trial=one.trial) for one in repeats]
         listed_trials(place, listed, order.hours, display)
         tell_work(place, display)
-
-
-def _same_data(folder: Path, data: Path) -> Recordings:
-    recordings = load(data)
-    kept = str((read_study(folder).get("data") or {}).get("fingerprint"))
-    if kept != recordings.fingerprint:
-        raise InputError(
-            f"{data}: these are other data (fingerprint {recordings.fingerprint[:12]}) than the study's "
-            f"({kept[:12]}). Give the folder that the study was run on."
-        )
-    return recordings
 
 
 def _declared(declared: Declaration) -> str:

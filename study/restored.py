@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rfcx_model.errors import InputError
+from rfcx_model.recordings import Recordings, load
 from study.machine import parse_settings
 from study.space import Arm, Study
 from study.space_settings import Budget, Objective, Resources, Search
@@ -89,6 +90,22 @@ def data_of(folder: Path, given: Path | None) -> Path:
         where = f"{kept} is no folder" if kept else "study.json does not say where they are"
         raise InputError(f"{folder}: its data are needed, but {where}. Give --data DATA.")
     return Path(kept)
+
+
+def same_data(folder: Path, data: Path) -> Recordings:
+    """The data, which must be those that the study was run on.
+
+    Raises:
+        InputError: they are unsound, or others.
+    """
+    recordings = load(data)
+    kept = str((read_study(folder).get("data") or {}).get("fingerprint"))
+    if kept != recordings.fingerprint:
+        raise InputError(
+            f"{data}: these are other data (fingerprint {recordings.fingerprint[:12]}) than the study's "
+            f"({kept[:12]}). Give the folder that the study was run on."
+        )
+    return recordings
 
 
 def _study(path: Path, told: Mapping[str, Any]) -> Study:

@@ -25,11 +25,12 @@ from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Frontend
 from rfcx_model.metrics import lwlrap
 from rfcx_model.predict import Model
-from rfcx_model.recordings import Recordings, load
+from rfcx_model.recordings import Recordings
 from study import truth_table
 from study.display import Display
 from study.judge import aligned, check_covers, read_truth
 from study.machine import cores
+from study.restored import same_data
 from study.scored import out_of_fold
 from study.setting import Lockbox, Setting
 from study.store import Store, open_store
@@ -130,20 +131,18 @@ def read_truths(folder: Path, recordings: Recordings) -> Truth:
 
 
 def _bench(folder: Path, study: Mapping[str, Any], truth: Path, data: Path, display: Display) -> Bench:
-    recordings = load(data)
     try:
-        fingerprint, store, search = str(study["data"]["fingerprint"]), stages_of(folder, study), study["search"]
-        lockbox = Lockbox(search.get("lockbox", 0.0), search.get("seed", 0))
-        setting = Setting(recordings, search["folds"], Path(study["cache"]), store, study["threads"], lockbox=lockbox)
-    except (KeyError, TypeError):
-        raise InputError(
-            f"{folder}/study.json: data, search, store, cache or threads are missing. `run` again."
-        ) from None
-    if fingerprint != recordings.fingerprint:
-        raise InputError(
-            f"{data}: these are other data (fingerprint {recordings.fingerprint[:12]}) than the study's "
-            f"({fingerprint[:12]}). Give the folder that the study was run on."
+        store, search, cache, threads = (
+            stages_of(folder, study),
+            study["search"],
+            Path(study["cache"]),
+            study["threads"],
         )
+        lockbox, folds = Lockbox(search.get("lockbox", 0.0), search.get("seed", 0)), search["folds"]
+    except (KeyError, TypeError):
+        raise InputError(f"{folder}/study.json: search, store, cache or threads are missing. `run` again.") from None
+    recordings = same_data(folder, data)
+    setting = Setting(recordings, folds, cache, store, threads, lockbox=lockbox)
     truths = read_truths(truth, recordings)
     torch.set_num_threads(setting.threads)  # part of what made the weights, so before the store is opened
     place = compute.best()

@@ -281,7 +281,7 @@ def no_store(made: Made) -> None:
         (a_train_recording_less, r"train_truth\.csv: it must .* lacks recordings train000"),
         (no_finished_trial, r"study: no trial is COMPLETE"),
         (other_data, r"data: these are other data \(fingerprint .* than the study's \(abababababab\)"),
-        (no_store, r"study\.json: data, search, store, cache or threads are missing"),
+        (no_store, r"study\.json: search, store, cache or threads are missing"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_and_nothing_is_written(made: Made, spoil: Any, rule: str) -> None:
