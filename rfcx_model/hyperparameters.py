@@ -155,6 +155,7 @@ class Stage3:
     votes: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6  # of the teachers; the diary's 3 of 5
     cycles: Annotated[int, Field(ge=1, le=3)] = 1  # label again, train again
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # of averaged weights; 0 takes the last epoch's
+    placebo: Natural = 0  # each value draws other random numbers and changes nothing else: what finds it, finds noise
 
 
 @dataclass(frozen=True, config=_strict)

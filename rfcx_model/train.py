@@ -152,7 +152,10 @@ def taught(labels: WindowLabels, lessons: Lessons, knobs: Stage3) -> WindowLabel
 def _words(name: StageName, task: Task, held_out: HeldOut) -> tuple[str, ...]:
     """What tells one model's random streams from those of all others of its seed."""
     model = "+".join(map(str, held_out)) if held_out else "-1"
-    return (name, model) if task.cycle == 1 else (name, f"cycle {task.cycle}", model)
+    cycle = () if task.cycle == 1 else (f"cycle {task.cycle}",)
+    knobs = _knobs(task.hyperparameters, name)
+    placebo = (f"placebo {knobs.placebo}",) if isinstance(knobs, Stage3) and knobs.placebo else ()
+    return (name, *cycle, *placebo, model)
 
 
 def _train_epoch(name: StageName, task: Task, learner: Learner, epoch: int) -> float:

@@ -164,6 +164,7 @@ OTHERS: list[tuple[str, str, Any]] = [
     ("stage3", "votes", 0.3),
     ("stage3", "pseudo_rule", "mean"),
     ("stage3", "ema_decay", 0.5),
+    ("stage3", "placebo", 1),
     ("stage3", "learning_rate", 1e-4),
     ("stage3", "batch_recordings", 1),
     ("stage3", "accumulate", 2),

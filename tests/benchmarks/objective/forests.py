@@ -57,9 +57,9 @@ class Size:
 
     train_recordings: int = 100
     test_recordings: int = 300
-    duration_s: float = 20.0
+    duration_s: float = 12.0
     sample_rate_hz: int = 24_000
-    species: int = 24
+    species: int = 12
 
     def __str__(self) -> str:
         parts = f"{self.train_recordings}+{self.test_recordings}x{self.duration_s:g}s"

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import product
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from configs import FOLDS, REPLICATES, configs, hyperparameters
 from forests import Size, made
 
@@ -91,23 +92,28 @@ class Bench:
         return chance(self.truth.test, np.random.default_rng(0))
 
     @cached_property
-    def heard(self) -> list[Sounds]:
+    def heard(self) -> Sounds:
         """The test recordings; all configs hear them alike."""
         h = hyperparameters({}, self._changed)
         place = self.workshop(h, 0).compute
-        return [predict.hear(path, h, place) for path in self.truth.paths]
+        return joined([predict.hear(path, h, place) for path in self.truth.paths])
 
     _changed: dict[str, Any]
 
 
 def measure(job: Job) -> list[Row]:
-    """All rows of a forest, in sequence; what the results file holds already is taken from there."""
-    begun = time.process_time()
+    """All rows of a forest, in sequence; what the results file holds already is taken from there.
+
+    Ends early where the process that asked is gone, so that nobody works on unseen beside a second call.
+    """
+    begun, asker = time.process_time(), os.getppid()
     bench = _bench(job)
     known = {key(row, any_code=job.any_code): row for row in read(job.results)}
     rows = []
     tasks = list(product(range(job.n_configs), range(REPLICATES)))
     for done, (number, replicate) in enumerate(tasks, start=1):
+        if os.getppid() != asker:
+            break
         h = hyperparameters(configs()[number], dict(job.changed))
         place = bench.workshop(h, replicate)
         request = trial_request(h, range(FOLDS), trial_seed(0, replicate))
@@ -143,12 +149,29 @@ def _bench(job: Job) -> Bench:
 
 def _test_lwlrap(bench: Bench, h: Hyperparameters, place: Workshop, stored: Stored) -> float:
     """LWLRAP of the submission that the fold models would make together, against the truth."""
-    species = bench.recordings.species
-    weights = [stored.state.weights(fold) for fold in range(FOLDS)]
-    nets = [network.restored(h.network, len(species), one, place.compute) for one in weights]
-    model = predict.Model(nets, h, species)
-    said = np.stack([predict.score_recording(model, sounds, place.compute) for sounds in bench.heard])
-    return lwlrap(bench.truth.test, said[:, bench.truth.species])
+    n_species, sounds = len(bench.recordings.species), bench.heard
+    frames = sounds.offsets.diff().numpy()
+    windows = predict.ruler_grid(frames, np.arange(len(frames)), h.ruler, h.frontend.frames_per_s)
+    said = []
+    for fold in range(FOLDS):
+        net = network.restored(h.network, n_species, stored.state.weights(fold), place.compute)
+        said.append(
+            predict.recording_scores(predict.framewise(net, sounds, windows, place.compute), windows, len(frames))
+        )
+    return lwlrap(bench.truth.test, np.mean(said, axis=0)[:, bench.truth.species])
+
+
+def joined(sounds: Sequence[Sounds]) -> Sounds:
+    """Recordings that were heard one by one, end to end."""
+    return Sounds(
+        cells=torch.cat([one.cells for one in sounds]),
+        offsets=torch.cat(
+            [torch.zeros(1, dtype=torch.int64), torch.tensor([len(one.cells) for one in sounds]).cumsum(0)]
+        ),
+        scale=torch.cat([one.scale for one in sounds]),
+        shift=torch.cat([one.shift for one in sounds]),
+        step_db=sounds[0].step_db,
+    )
 
 
 def key(row: Row, *, any_code: bool) -> tuple[str, str]:
