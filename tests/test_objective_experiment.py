@@ -18,10 +18,13 @@ import forests
 import numpy as np
 import pytest
 import rows
+import torch
+import winners
 from agreement_tables import tables
 from candidates import CANDIDATES, PLAIN, Candidate
 from rows import Job, Row
 
+from rfcx_model.corpus import Sounds
 from rfcx_model.errors import InputError
 
 TRUTH = [(0.50, 0.52), (0.60, 0.58), (0.40, 0.44), (0.70, 0.64)]  # config, replicate; means 0.51 0.59 0.42 0.67
@@ -280,3 +283,41 @@ def test_a_run_that_was_cut_off_goes_on_and_makes_only_what_is_missing(tmp_path:
     other = job.results.read_text().replace(first[0].code, "other")
     job.results.write_text(other)
     assert rows.measure(replace(job, any_code=True)) == [replace(row, code="other") for row in again]
+
+
+def heard(frames: int, seed: int) -> Sounds:
+    generator = torch.Generator().manual_seed(seed)
+    cells = torch.randint(0, 256, (frames, 4), generator=generator, dtype=torch.uint8)
+    shift = torch.rand((1, 4), generator=generator)
+    return Sounds(cells, torch.tensor([0, frames]), torch.rand(1, generator=generator), shift, step_db=0.5)
+
+
+def test_recordings_end_to_end_are_heard_as_they_are_alone() -> None:
+    alone = [heard(50, 0), heard(70, 1), heard(60, 2)]
+    together = rows.joined(alone)
+    for number, one in enumerate(alone):
+        start = torch.tensor([-5, 30])
+        there = together.inputs(torch.full((2,), number), start, 40)
+        assert torch.equal(there, one.inputs(torch.zeros(2, dtype=torch.int64), start, 40))
+
+
+def test_winners_are_told_in_pairs_by_hand() -> None:
+    config = {**configs.DEFAULT, "stage1.epochs": 3}
+    found = {201: {who: winners.Winner(config, 0.5) for who in winners.WHO}}
+    one = {"the default": 0.40, "random": 0.42, "confirmed": 0.46, "chance": 0.2}
+    other = {"the default": 0.44, "random": 0.50, "confirmed": 0.48, "chance": 0.2}
+    told = winners.tables(found, {201: [one, other]}).splitlines()
+    cells = told[2].split(" | ")
+    assert cells[:2] == ["| 201", "0.2000"]
+    assert [cell.split(" ± ")[0] for cell in cells[2:]] == [
+        "0.4200",
+        "0.4600",
+        "0.4700",
+        "+0.0500",
+        "+0.0100",
+        "+0.0400",
+    ]
+    assert cells[5].split(" ± ")[1] == f"{12.706 * 0.01:.4f}"  # t(0.975, 1) · s/√2 of 0.06 and 0.04
+    assert told[-1] == (
+        "| 201 | confirmed | mixup_site input, mixup_alpha 0.1, pseudo_threshold 0.9, focal_gamma 2 | 0.5000 |"
+    )

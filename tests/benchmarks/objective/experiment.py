@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--folder", type=Path, required=True, help="where forests, spectrograms, stages and results are kept")
-    add("--set", choices=SETS, default="development", help="which forests")
+    add("--set", choices=("development", "sealed"), default="development", help="which forests")
     add("--forests", type=int, nargs="+", help="only these of the set")
     add("--results", type=Path, help="a line of JSON for each row done; None: FOLDER/rows.jsonl")
     add("--configs", type=int, default=len(configs()), help="the first so many")

@@ -14,12 +14,13 @@ from design import latin_hypercube
 from rfcx_model import synthetic
 from rfcx_model.forest import Forest
 
-Set = Literal["development", "sealed"]
+Set = Literal["development", "sealed", "winners"]
 SETS: Final[dict[Set, tuple[int, ...]]] = {
     "development": (1, 2, 3, 4),
     "sealed": (101, 102, 103, 104, 105, 106),
+    "winners": (201, 202, 203),
 }
-"""Seeds. The sealed ones are looked at once, after the choice stands in `choice.json`."""
+"""Seeds. The sealed ones are looked at once, after the choice stands in `choice.json`; `winners.py` takes the last."""
 
 
 @dataclass(frozen=True)

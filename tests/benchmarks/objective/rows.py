@@ -107,7 +107,7 @@ def measure(job: Job) -> list[Row]:
     Ends early where the process that asked is gone, so that nobody works on unseen beside a second call.
     """
     begun, asker = time.process_time(), os.getppid()
-    bench = _bench(job)
+    bench = open_bench(job)
     known = {key(row, any_code=job.any_code): row for row in read(job.results)}
     rows = []
     tasks = list(product(range(job.n_configs), range(REPLICATES)))
@@ -129,7 +129,7 @@ def measure(job: Job) -> list[Row]:
                 student=student,
                 code=code,
                 **{name: metrics[name] for name in METRICS},
-                test_lwlrap=_test_lwlrap(bench, h, place, stored),
+                test_lwlrap=test_lwlrap(bench, h, place, stored),
                 chance=bench.chance,
                 seconds=round(time.process_time() - begun, 1),
             )
@@ -140,14 +140,14 @@ def measure(job: Job) -> list[Row]:
     return rows
 
 
-def _bench(job: Job) -> Bench:
+def open_bench(job: Job) -> Bench:
     data = made(job.forest, job.size, job.folder)
     recordings = load(data)
     setting = Setting(recordings, FOLDS, job.folder / "cache", job.folder / f"stages{job.forest}", threads=1)
     return Bench(setting, recordings, read_truths(data.with_name(f"{data.name}-truth"), recordings), dict(job.changed))
 
 
-def _test_lwlrap(bench: Bench, h: Hyperparameters, place: Workshop, stored: Stored) -> float:
+def test_lwlrap(bench: Bench, h: Hyperparameters, place: Workshop, stored: Stored) -> float:
     """LWLRAP of the submission that the fold models would make together, against the truth."""
     n_species, sounds = len(bench.recordings.species), bench.heard
     frames = sounds.offsets.diff().numpy()
