@@ -37,6 +37,7 @@ app.command("export")(verbs_of_models.export_)
 app.command()(verbs_of_models.train)
 app.command()(verbs_of_models.predict)
 app.command()(verbs_of_models.score)
+app.command()(verbs_of_models.reproduce)
 
 
 def main() -> None:

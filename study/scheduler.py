@@ -18,14 +18,11 @@ import numpy as np
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
 from study.space_settings import Search
-from study.trials import Trial
+from study.trials import BASELINE, Trial
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
     from ray.tune.experiment import Trial as RayTrial
-
-BASELINE: Final = 0
-"""The number of the baseline. All differences are shown against it, so it is never pruned."""
 
 _ENOUGH: Final = 3  # other trials before the median rule judges; Ray's default
 

@@ -184,6 +184,15 @@ def open_store(folder: Path, compute: Compute | str, say: Callable[[str], None] 
     return Store(folder, _maker() | {"device": str(compute)}, say)
 
 
+def maker_of(folder: Path, name: str) -> dict[str, str]:
+    """What made the result of this name in a store's folder; empty where it is not there or does not say."""
+    try:
+        told = json.loads((folder / name / "meta.json").read_text(encoding="utf-8"))["maker"]
+        return {str(key): str(value) for key, value in told.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
 @cache
 def _maker() -> dict[str, str]:
     """What a result depends on beside its name: code, versions, processor."""

@@ -62,8 +62,8 @@ def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> N
         "folds_hashes": hashes,
         "seed": study.search.seed,
         "fold_epochs": planned_work(study, setting, order.trials).fold_epochs(),
-        "versions": {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES},
-        "commit": _commit(),
+        "versions": versions(),
+        "commit": commit(),
         "command": " ".join(["rfcx-study", *sys.argv[1:]]),
         "store": str(setting.store),
         "cache": str(setting.cache),
@@ -86,7 +86,12 @@ def write_folds(study: Study, setting: Setting, folder: Path, replicates: int) -
     write_whole(folder / "folds.csv", "recording_id,replicate,fold\n" + "".join(rows))
 
 
-def _commit() -> str:
+def versions() -> dict[str, str]:
+    """Of Python and the libraries that a study rests on."""
+    return {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES}
+
+
+def commit() -> str:
     """The commit of this code where it runs from a checkout."""
     try:
         asked = subprocess.run(

@@ -13,25 +13,17 @@ import numpy as np
 import torch
 from ray import tune
 
-from rfcx_model import lockbox
-from rfcx_model.hyperparameters import Hyperparameters
-from rfcx_model.metrics import measure
-from rfcx_model.train import Epoch
-from study import objective, stages
+from study import outcome, stages
 from study.desk import DeskLease
-from study.scheduler import BASELINE
 from study.setting import Setting, trial_seed, workshop
 from study.showcase import Showcase
 from study.shown_file import due
 from study.space import Study, differs
-from study.stages import Workshop
-from study.trials import read_trial
 from study.work import trial_request
 
 SCORES = "scores.npz"
 LOCKBOX = "lockbox.npz"
 SAVED = ("recording_scores", "box_scores", "folds")
-ON_LOCKBOX = ("lwlrap", "precision", "precision_avg", "tpfp_auc", "recall")
 Scores = np.ndarray[Any, Any]
 
 
@@ -63,7 +55,10 @@ def trial(config: dict[str, Any], job: Job) -> None:
         if due(step, planned):
             show.save(folder, step, epoch)
         if config.get("confirm") and step == planned:
-            metrics |= _lockbox(job, place, hyperparameters, epoch, folder / LOCKBOX)
+            on_lockbox, said = outcome.on_lockbox(job.study, place, hyperparameters, epoch)
+            metrics |= on_lockbox
+            if said is not None:
+                _save_scores(folder / LOCKBOX, said.recording_scores, said.box_scores, said.folds)
         tune.report(
             {
                 "trial": config["trial"],
@@ -74,38 +69,13 @@ def trial(config: dict[str, Any], job: Job) -> None:
                 "planned": planned,
                 "reused": reused,
                 "metrics": metrics,
-                "score": objective.score(job.study.objective, metrics, _floor(job, config["trial"], step, metrics)),
+                "score": outcome.score(job.study, job.folder / "trials.jsonl", config["trial"], step, metrics),
             }
         )
         begun = time.monotonic()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def _lockbox(job: Job, place: Workshop, h: Hyperparameters, epoch: Epoch, path: Path) -> dict[str, float]:
-    """What the trained fold models score on the lockbox, where the study keeps one."""
-    if job.study.search.lockbox == 0:
-        return {}
-    models = [epoch.state.weights(fold) for fold in range(job.setting.n_folds)]
-    said = lockbox.scored(models, h, place.corpus, place.compute)
-    _save_scores(path, said.recording_scores, said.box_scores, said.folds)
-    metrics = measure(place.corpus.listed, said)
-    named = {f"lockbox_{name}": metrics[name] for name in ON_LOCKBOX}
-    if job.study.objective.rule != "floor":  # which is set against the baseline's, of which nothing is known here
-        named["lockbox_score"] = objective.score(job.study.objective, metrics)
-    return named
-
-
-def _floor(job: Job, number: int, step: int, metrics: Mapping[str, float]) -> float | None:
-    """The floor of the rule "floor": as the space says, else under what the baseline has reached by this step."""
-    if job.study.objective.rule != "floor":
-        return None
-    baseline = read_trial(job.folder / "trials.jsonl", BASELINE)
-    known = {epoch.step: epoch.metrics["lwlrap"] for epoch in baseline.epochs} if baseline else {}
-    if number == BASELINE:
-        known[step] = metrics["lwlrap"]
-    return objective.floor_at(job.study.objective, known, step)
 
 
 def trial_name(study: Study, config: Mapping[str, Any]) -> str:

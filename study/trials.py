@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 VERSION = 1
+BASELINE: Final = 0
+"""The number of the baseline. All differences are shown against it, so it is never pruned."""
 EndState = Literal["COMPLETE", "PRUNED", "FAILED", "STOPPED"]
 State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAILED", "STOPPED"]
 Origin = Literal["baseline", "search", "confirm"]

@@ -76,6 +76,31 @@ def predict(
     typer.echo(str(write_submission(model, data, to, Display())))
 
 
+def reproduce(
+    study: Annotated[Path, typer.Argument(help="A study's folder.")],
+    trial: Annotated[int, typer.Argument(help="A trial's number.")],
+    data: Annotated[Path | None, typer.Option("--data", help="The study's data, where they have moved.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Keep what is trained here, so that an interrupted call goes on.")
+    ] = None,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Train one trial again, outside Ray and with an empty store, and print the gap to the ledger.
+
+    Exit code 1 where there is a gap and nothing is known that explains it.
+
+    Example: rfcx-study reproduce studies/mixup-1a2b3c4d 7
+    """
+    from study.display import Display
+    from study.reproduce import reproduce as again
+
+    told = again(study, trial, Display(), data=data, cache=cache, store=store)
+    typer.echo(json.dumps(told.as_dict(), indent=1) if as_json else str(told))
+    if not told.explained:
+        raise typer.Exit(1)
+
+
 def score(
     submission: Annotated[Path, typer.Argument(help="A submission.")],
     truth: Annotated[
