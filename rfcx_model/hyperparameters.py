@@ -85,6 +85,11 @@ class Network:
     pooling: Literal["attention", "mean"] = "attention"  # over time; diary
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # before the head; diary has none
 
+    @property
+    def source(self) -> str:
+        """Which pretrained weights, by backbone and where they are from; empty where there are none."""
+        return "" if self.pretrained == "none" else f"{self.backbone} from {self.pretrained}"
+
 
 @dataclass(frozen=True, config=_strict)
 class Augment:

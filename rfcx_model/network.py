@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -131,6 +132,48 @@ def check(network: Network, windows: Windows, n_mels: int, n_species: int) -> No
         ) from error
 
 
+@lru_cache(maxsize=8)
+def pretrained_digest(network: Network) -> str:
+    """SHA-256, in hex, over names, shapes and values of the backbone's pretrained weights; empty where it has none.
+
+    It does not depend on where they come from or how they are written: hub and file agree.
+
+    Raises:
+        InputError: see `build`.
+    """
+    if network.pretrained == "none":
+        return ""
+    whole = sha256()
+    for name, tensor in sorted(_backbone(network).state_dict().items()):
+        whole.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\0".encode() + tensor.contiguous().numpy().tobytes())
+    return whole.hexdigest()
+
+
+def _weight_file(place: str) -> Path:
+    """The file of weights that `network.pretrained` names: itself, or the only one in a folder.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    path = Path(place)
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(
+            f"`network.pretrained`: it must be 'hub', 'none', a weight file or a folder with one, but got {place!r}."
+        )
+    for pattern in ("model.safetensors", "*.safetensors", "pytorch_model.bin", "*.pth"):
+        found = sorted(path.glob(pattern))
+        if len(found) > 1:
+            names = ", ".join(one.name for one in found[:5])
+            raise InputError(f"`network.pretrained`: {place} must hold one weight file, but has {names}. Name one.")
+        if found:
+            return found[0]
+    raise InputError(
+        f"`network.pretrained`: {place} must hold a weight file (.safetensors, pytorch_model.bin, .pth), but has none."
+    )
+
+
 def _backbone(network: Network) -> nn.Module:
     name = network.backbone
     if not timm.is_model(name):
@@ -149,9 +192,7 @@ def _backbone(network: Network) -> nn.Module:
         )
     overlay = None
     if network.pretrained not in ("hub", "none"):
-        if not Path(network.pretrained).is_file():
-            raise InputError(f"`network.pretrained`: 'hub', 'none' or a weight file, but got {network.pretrained!r}.")
-        overlay = {"file": network.pretrained}
+        overlay = {"file": str(_weight_file(network.pretrained))}
     try:
         return timm.create_model(
             name,
@@ -172,7 +213,7 @@ def _backbone(network: Network) -> nn.Module:
         raise InputError(
             f"`network.pretrained`: the weights of {name} could not be loaded from {network.pretrained!r} "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}). "
-            'Set "network.pretrained" to a local weight file, or to "none".'
+            'Set "network.pretrained" to a weight file or a folder with one that was fetched elsewhere, or to "none".'
         ) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +39,7 @@ class Bundle:
     commit: str | None
     store: str | None = None  # where the study keeps its stages; what is still there need not be trained again
     threads: int = 1  # that a trial computed with; another number may round otherwise
+    pretrained: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of pretrained weights by their source
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -59,6 +60,7 @@ class _Said:
     commit: str | None = None
     store: str | None = None
     threads: int = 1
+    pretrained: dict[str, str] | None = None
 
 
 def to_json(bundle: Bundle) -> str:
@@ -92,7 +94,8 @@ def load_bundle(folder: Path) -> Bundle:
     except ValidationError as error:
         raise InputError(f"{path}: {_first(error)}. Export the bundle again.") from None
     told = {name: value for name, value in asdict(facts).items() if name not in ("format", "hyperparameters")}
-    told["metrics"], told["versions"] = facts.metrics or {}, facts.versions or {}
+    for name in ("metrics", "versions", "pretrained"):
+        told[name] = told[name] or {}
     return Bundle(hyperparameters=_hyperparameters(path, facts.hyperparameters), **told)
 
 

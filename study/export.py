@@ -130,6 +130,7 @@ def card(made: Bundle, study: Mapping[str, Any], trials: list[Trial], chosen: Ch
         f"- Data fingerprint: {_text(made.data_fingerprint)}",
         f"- Folds: {_text(made.folds)}, hash {_text(made.folds_hash)}",
         f"- Seed: {made.seed}, replicate {made.replicate}",
+        f"- Pretrained weights: {_pretrained(made)}",
         f"- Signature of the study: {_text(made.signature)}",
         f"- Commit: {_text(made.commit)}",
         f"- Versions: {', '.join(f'{_text(k)} {_text(v)}' for k, v in made.versions.items()) or 'not known'}",
@@ -159,6 +160,12 @@ def _confirmed(standing: Standing | None, told: Confirmation | None) -> str:
     )
 
 
+def _pretrained(made: Bundle) -> str:
+    told = [f"{_text(name)}, SHA-256 {_text(digest)}" for name, digest in made.pretrained.items()]
+    asked = made.hyperparameters.network.source
+    return "; ".join(told) or (f"{_text(asked)}, hash not on record" if asked else "none, trained from scratch")
+
+
 def _finished(trial: Trial) -> bool:
     return trial.state == "COMPLETE" and finite(trial.score) is not None
 
@@ -182,7 +189,15 @@ def _bundle(study_folder: Path, study: Mapping[str, Any], trial: Trial) -> Bundl
         commit=study.get("commit"),
         store=str(stages_of(study_folder, study)) if study.get("store") else None,
         threads=int(study.get("threads") or 1),
+        pretrained=_weights(study, recipe_of(trial.config, str(study_folder))),
     )
+
+
+def _weights(study: Mapping[str, Any], hyperparameters: Hyperparameters) -> dict[str, str]:
+    """Of the trial's own network."""
+    name = hyperparameters.network.source
+    known = study.get("pretrained") or {}
+    return {name: str(known[name])} if name in known else {}
 
 
 def _folds_hash(study: Mapping[str, Any], replicate: int) -> str | None:

@@ -27,7 +27,7 @@ from study.setting import Lockbox, Setting, spectrograms, trial_seed
 from study.space import Study
 from study.stage_tasks import StageOrder, train_shared
 from study.store import open_store
-from study.study_folder import Order, networks, write_study
+from study.study_folder import Order, digests, networks, refuse_other_weights, write_study
 from study.trainable import Job
 from study.trials import Ledger, Trial, read_trials
 from study.tuning import Place, search
@@ -109,7 +109,9 @@ def ready(study: Study, recordings: Recordings, folder: Path, order: Order, disp
             networks(study), baseline.windows, baseline.frontend.n_mels, len(recordings.species), slots
         )
         spectrograms(recordings, baseline.frontend, order.cache, display)
-        setting = replace(setting, device=_answer(tested, study, display))
+        device, pretrained = _answer(tested, study, display)
+        setting = replace(setting, device=device, pretrained=pretrained, _partitions={})
+        refuse_other_weights(folder, pretrained)
         with driver_lease(folder, display.say) as lease:
             job = Job(study, setting, folder, open_desk())
             yield Place(job, slots, Ledger(folder / "trials.jsonl", lease.check))
@@ -121,16 +123,19 @@ def _folders(study: Study, order: Order) -> list[nodes.Folder]:
     written = {"--out": order.out, "--store": order.store, "--cache": order.cache}
     return [
         nodes.Folder("--data", order.data, written=False),
-        *(nodes.Folder("network.pretrained", Path(path), written=False) for path in weights if Path(path).is_file()),
+        *(nodes.Folder("network.pretrained", Path(path), written=False) for path in weights if Path(path).exists()),
         *(nodes.Folder(option, path) for option, path in written.items() if path is not None),
     ]
 
 
 @ray.remote
-def _check_networks(networks: Sequence[Network], windows: Windows, n_mels: int, n_species: int, slots: Share) -> str:
+def _check_networks(
+    networks: Sequence[Network], windows: Windows, n_mels: int, n_species: int, slots: Share
+) -> tuple[str, dict[str, str]]:
     """Find out, before anything is trained, whether every network can be built, has its sites and hears windows.
 
-    The answer is what trials compute on, which need not be what the driver's machine has.
+    The answer is what trials compute on, which need not be what the driver's machine has, and the digests of
+    pretrained weights.
     """
     if slots.gpus and not torch.cuda.is_available():
         raise InputError(
@@ -140,15 +145,16 @@ def _check_networks(networks: Sequence[Network], windows: Windows, n_mels: int, 
     for one in networks:
         network.check(one, windows, n_mels, n_species)
     torch.set_num_threads(slots.threads)
-    return str(compute.best())
+    return str(compute.best()), digests(networks)
 
 
-def _answer(tested: Any, study: Study, display: Display) -> str:
+def _answer(tested: Any, study: Study, display: Display) -> tuple[str, dict[str, str]]:
     """Wait for `_check_networks`; what a user can mend is raised as it was worded there, without Ray's traceback."""
     if any(one.pretrained == "hub" for one in networks(study)) and not ray.wait([tested], timeout=1.0)[0]:
         display.say("the backbone's pretrained weights are looked for in the cache and on the Hugging Face hub")
     try:
-        return str(ray.get(tested))
+        device, pretrained = ray.get(tested)
+        return device, pretrained
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, InputError):
             raise error.cause from None

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from itertools import combinations
 
@@ -37,11 +37,16 @@ class Partition:
     fingerprint: str
     held_out: tuple[str, ...]  # (fold,) hash of the held-out recording ids
     locked: str = ""  # hash of the recording ids in the lockbox
+    pretrained: Mapping[str, str] = field(default_factory=dict)  # digest of pretrained weights by Network.source
 
     @property
     def n_folds(self) -> int:
         """Number of folds."""
         return len(self.held_out)
+
+    def digest(self, hyperparameters: Hyperparameters) -> str:
+        """Of the pretrained weights that a network begins with; empty where it has none or none are on record."""
+        return self.pretrained.get(hyperparameters.network.source, "")
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ def _name(request: Request, hyperparameters: Hyperparameters, partition: Partiti
             "seed": request.seed,
             "measured_on": asdict(hyperparameters.ruler) if request.measured else None,
             **({"locked": partition.locked} if partition.locked else {}),
+            **({"pretrained": digest} if (digest := partition.digest(hyperparameters)) else {}),
         }
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
         known[request] = f"{request.stage}-{sha256(text.encode()).hexdigest()[:20]}"
@@ -124,6 +130,34 @@ def trial_request(
     for cycle in range(2, h.stage3.cycles + 1):
         student = Request("stage3", abreast, seed, (*first, student), cycle, measured=True)
     return student
+
+
+def whole_request(hyperparameters: Hyperparameters, folds: Sequence[int], seed: int, model: int = 0) -> Request:
+    """The recipe of one model that learns from all recordings, so that nothing is left to measure it on.
+
+    Teachers of "own" have learnt from all recordings too; those of "nested" each leave one fold out, which the one that
+    has not seen it must call. `model` counts models of different seeds.
+    """
+    h, last, nobody = hyperparameters, hyperparameters.last_stage, ((),)
+    seed = seed if model == 0 else derive(seed, "model", model)
+    first = Request("stage1", nobody, seed)
+    if last == "stage1":
+        return first
+    if last == "stage2":
+        return Request("stage2", nobody, derive(seed, "teacher", 0), (first,))
+    student = Request("stage3", nobody, seed, (first, *_whole_teachers(h, folds, seed, first)))
+    for cycle in range(2, h.stage3.cycles + 1):
+        student = Request("stage3", nobody, seed, (first, student), cycle)
+    return student
+
+
+def _whole_teachers(h: Hyperparameters, folds: Sequence[int], seed: int, first: Request) -> list[Request]:
+    if h.stage3.pseudo_threshold == 1:
+        return []
+    if h.stage3.teacher_scheme == "own":
+        return [Request("stage2", ((),), derive(seed, "teacher", n), (first,)) for n in range(h.stage3.teachers)]
+    alone = [Request("stage1", ((fold,),), seed) for fold in folds]
+    return [Request("stage2", one.held_out, derive(seed, "teacher", 0), (one,)) for one in alone]
 
 
 def _teachers(h: Hyperparameters, folds: Sequence[int], seed: int, first: Sequence[Request]) -> list[Request]:

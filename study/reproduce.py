@@ -145,6 +145,7 @@ def reproduce(
             store=store or Path(temporary),
             threads=min(int(read_study(folder).get("threads") or 1), cores()),
             lockbox=Lockbox(study.search.lockbox, study.search.seed),
+            pretrained=dict(read_study(folder).get("pretrained") or {}),
         )
         h = recipe_of(trial.config, f"{folder / 'trials.jsonl'}, trial {number}")
         asked = _Again(study, folder, trial, h, trial_request(study, setting, h, trial.replicate), setting)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -48,6 +48,7 @@ class Setting:
     threads: int
     device: str | None = None  # what trials compute on, where that is not this process's own
     lockbox: Lockbox = Lockbox()
+    pretrained: Mapping[str, str] = field(default_factory=dict)  # digests by Network.source; see `recipe.Partition`
     _partitions: dict[int, Partition] = field(default_factory=dict)
 
     def folds(self, seed: int) -> Indices:
@@ -68,7 +69,7 @@ class Setting:
         ids, folds = self.recordings.train["recording_id"].to_numpy(), self.folds(seed)
         held_out = tuple(_hash(ids[folds == fold]) for fold in range(self.n_folds))
         locked = ids[folds == LOCKED]
-        return Partition(self.recordings.fingerprint, held_out, _hash(locked) if len(locked) else "")
+        return Partition(self.recordings.fingerprint, held_out, _hash(locked) if len(locked) else "", self.pretrained)
 
 
 def _hash(ids: Iterable[str]) -> str:

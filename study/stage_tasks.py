@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +44,10 @@ def train_stage(order: StageOrder, setting: Setting, desk: Any, *earlier: None) 
     stages.obtain(place, hyperparameters, request)
 
 
-def train_stages(setting: Setting, orders: Sequence[StageOrder], display: Display) -> None:
-    """Start Ray on this machine just to train some stages.
+def train_stages(
+    setting: Setting, orders: Sequence[StageOrder], display: Display, watch: Callable[[], None] = lambda: None
+) -> None:
+    """Start Ray on this machine just to train some stages; `watch` is called twice a second meanwhile.
 
     Raises:
         RunError: a stage failed.
@@ -53,10 +55,17 @@ def train_stages(setting: Setting, orders: Sequence[StageOrder], display: Displa
     with session(None):
         slots = nodes.share(Resources(cpus=float(setting.threads)))
         torch.set_num_threads(setting.threads)
-        train_shared(setting, open_desk(), orders, slots, display)
+        train_shared(setting, open_desk(), orders, slots, display, watch)
 
 
-def train_shared(setting: Setting, desk: Any, orders: Sequence[StageOrder], slots: Share, display: Display) -> None:
+def train_shared(
+    setting: Setting,
+    desk: Any,
+    orders: Sequence[StageOrder],
+    slots: Share,
+    display: Display,
+    watch: Callable[[], None] = lambda: None,
+) -> None:
     """Train stages as Ray tasks, each as soon as those before it are done. Those in the store are passed over.
 
     Raises:
@@ -85,6 +94,7 @@ def train_shared(setting: Setting, desk: Any, orders: Sequence[StageOrder], slot
             ready, left = ray.wait(left, num_returns=len(left), timeout=0.5)
             display.at(ray.get(desk.trained.remote()) - before)
             pass_on(desk, display)
+            watch()
             try:
                 ray.get(ready)
             except ray.exceptions.RayError as error:

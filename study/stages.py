@@ -6,6 +6,7 @@ metadata; where it differs, or where the file is damaged, that is said and the r
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -13,9 +14,10 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from rfcx_model import train
+from rfcx_model import network, train
 from rfcx_model.compute import Compute
 from rfcx_model.corpus import Corpus
+from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Hyperparameters
 from rfcx_model.labels import Floats, Lessons, lessons_of
 from rfcx_model.train import Epoch, Task
@@ -156,6 +158,7 @@ def _task(workshop: Workshop, hyperparameters: Hyperparameters, request: Request
     parents = [parent for parent in request.after if parent.epochs(hyperparameters)]
     gather(workshop, hyperparameters, parents)
     results = {parent: obtain(workshop, hyperparameters, parent) for parent in parents}
+    _same_weights(workshop, hyperparameters)
     starts: list[dict[str, Tensor] | None] = []
     for held_out in request.held_out:
         first = next((one for one in parents if one.stage == "stage1" and held_out in one.held_out), None)
@@ -172,6 +175,21 @@ def _task(workshop: Workshop, hyperparameters: Hyperparameters, request: Request
         cycle=request.cycle,
         measured=request.measured,
     )
+
+
+def _same_weights(workshop: Workshop, hyperparameters: Hyperparameters) -> None:
+    """Refuse pretrained weights other than those that stage names speak of.
+
+    Raises:
+        InputError: those that this machine finds are others.
+    """
+    wanted = workshop.partition.digest(hyperparameters)
+    if wanted and (here := network.pretrained_digest(hyperparameters.network)) != wanted:
+        raise InputError(
+            f"`network.pretrained`: {hyperparameters.network.source} must have the weights that the study "
+            f"began with (SHA-256 {wanted[:12]}), but on {platform.node()} they are others ({here[:12]}). Put the "
+            "same weight file on every machine."
+        )
 
 
 def lessons(

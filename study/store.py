@@ -100,6 +100,14 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError):
             return 0
 
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """`epoch`, `train_loss` and `metrics` of each epoch of a result that may be used, by its metadata alone."""
+        try:
+            meta = json.loads((self.folder / name / "meta.json").read_text(encoding="utf-8"))
+            return list(meta["facts"]["history"]) if meta["maker"] == dict(self.maker) else []
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+
     def load(self, name: str) -> Stored | None:
         """The last saved epoch, or None where there is none that may be used."""
         meta_path = self.folder / name / "meta.json"

@@ -6,15 +6,19 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
+from rfcx_model.errors import InputError
 from rfcx_model.folds import folds_hash
 from rfcx_model.hyperparameters import Network
+from rfcx_model.network import pretrained_digest
 from study.scored import write_ruler
 from study.setting import Setting, trial_seed
 from study.space import Study
+from study.study_json import read_study
 from study.whole_file import write_whole
 from study.work import planned_work
 
@@ -35,10 +39,38 @@ class Order:
 
 
 def networks(study: Study) -> list[Network]:
-    """The networks of a space: each searched backbone, else the baseline's."""
-    backbones = [knob for knob in study.knobs if knob.name == "network.backbone"]
+    """The networks of a space: each searched backbone with each of its pretrained weights, else the baseline's."""
     base = study.hyperparameters(study.baseline).network
-    return [replace(base, backbone=str(choice)) for choice in backbones[0].choices] if backbones else [base]
+    choices = {knob.name: knob.choices for knob in study.knobs}
+    backbones = choices.get("network.backbone", (base.backbone,))
+    sources = choices.get("network.pretrained", (base.pretrained,))
+    return [replace(base, backbone=str(one), pretrained=str(weights)) for one in backbones for weights in sources]
+
+
+def digests(networks: Iterable[Network]) -> dict[str, str]:
+    """SHA-256 of the pretrained weights of each network that has some, by its source.
+
+    Raises:
+        InputError: they cannot be had.
+    """
+    return {one.source: pretrained_digest(one) for one in networks if one.source}
+
+
+def refuse_other_weights(folder: Path, pretrained: Mapping[str, str]) -> None:
+    """Refuse to carry on a study with pretrained weights other than those it began with.
+
+    Raises:
+        InputError: a source gives others than study.json says.
+    """
+    if not (folder / "study.json").exists():
+        return
+    known = read_study(folder).get("pretrained") or {}
+    for name, here in pretrained.items():
+        if known.get(name, here) != here:
+            raise InputError(
+                f"{folder}: {name} must give the weights that the study began with (SHA-256 {known[name][:12]}), but "
+                f"gives others ({here[:12]}). Bring those back, or ask anew with --out elsewhere."
+            )
 
 
 def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> None:
@@ -62,6 +94,7 @@ def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> N
         "folds_hashes": hashes,
         "seed": study.search.seed,
         "fold_epochs": planned_work(study, setting, order.trials).fold_epochs(),
+        "pretrained": dict(setting.pretrained),
         "versions": versions(),
         "commit": commit(),
         "command": " ".join(["rfcx-study", *sys.argv[1:]]),

@@ -142,7 +142,9 @@ def _bench(folder: Path, study: Mapping[str, Any], truth: Path, data: Path, disp
     except (KeyError, TypeError):
         raise InputError(f"{folder}/study.json: search, store, cache or threads are missing. `run` again.") from None
     recordings = same_data(folder, data)
-    setting = Setting(recordings, folds, cache, store, threads, lockbox=lockbox)
+    setting = Setting(
+        recordings, folds, cache, store, threads, lockbox=lockbox, pretrained=dict(study.get("pretrained") or {})
+    )
     truths = read_truths(truth, recordings)
     torch.set_num_threads(setting.threads)  # part of what made the weights, so before the store is opened
     place = compute.best()

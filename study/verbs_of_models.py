@@ -43,9 +43,16 @@ def train(
     data: Data,
     to: Annotated[Path, typer.Option("--to", help="The model folder to write.")],
     store: Annotated[str | None, typer.Option(help="A stage store (default: the study's, where it is there).")] = None,
+    whole: Annotated[
+        int,
+        typer.Option(help="So many models instead that each learn from all recordings; nothing measures them.", min=0),
+    ] = 0,
+    board: Annotated[Path | None, typer.Option(help="TensorBoard's folder (default: MODEL-tensorboard).")] = None,
     cache: Cache = None,
 ) -> None:
     """Final training from an exported config; what the search has trained already is taken from the store.
+
+    It trains one model a fold, as the search did, or with --whole N models of all recordings.
 
     Example: rfcx-study train bundle --data DATA --to model
     """
@@ -57,8 +64,8 @@ def train(
     from study.final import train as finish
     from study.machine import cache_folder, shared_path
 
-    places = Places(store=shared_path(store) if store else None, cache=cache_folder(cache))
-    typer.echo(str(finish(bundle, data, to, places, Display())))
+    places = Places(store=shared_path(store) if store else None, cache=cache_folder(cache), board=board)
+    typer.echo(str(finish(bundle, data, to, places, Display(), whole)))
 
 
 def predict(

@@ -15,7 +15,7 @@ from rfcx_model import network
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import MixupSite, Network, Windows
 from rfcx_model.mixup import Mix
-from rfcx_model.network import RFCXNet, build, check
+from rfcx_model.network import RFCXNet, build, check, pretrained_digest
 
 ENDS = {  # read off timm's own model definitions: what ends the stage of reduction 16, and the last stage
     "resnet18": ("layer3", "layer4"),
@@ -236,3 +236,26 @@ def test_a_backbone_of_one_input_size_is_refused_with_the_size_of_the_windows() 
     with pytest.raises(InputError, match=r"swin_tiny.* cannot take windows of 64 frames × 16 mels .*resnet18"):
         check(fixed, Windows(window_frames=64, overlap_frames=8), 16, 3)
     check(Network(backbone="test_resnet", pretrained="none"), Windows(window_frames=64, overlap_frames=8), 16, 3)
+
+
+def test_the_digest_is_of_the_weights_and_not_of_the_file_or_where_it_stands(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    whole = timm.create_model("test_resnet", pretrained=False)
+    (tmp_path / "folder").mkdir()
+    save_file(whole.state_dict(), tmp_path / "folder" / "some.safetensors")
+    torch.save(whole.state_dict(), tmp_path / "weights.pth")
+    digests = {pretrained_digest(small(pretrained=str(tmp_path / one))) for one in ("folder", "weights.pth")}
+    assert len(digests) == 1
+    assert pretrained_digest(small(pretrained="none")) == ""
+    torch.manual_seed(1)
+    save_file(timm.create_model("test_resnet", pretrained=False).state_dict(), tmp_path / "other.safetensors")
+    assert pretrained_digest(small(pretrained=str(tmp_path / "other.safetensors"))) not in digests
+
+
+def test_a_folder_without_one_weight_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="must hold a weight file"):
+        build(small(pretrained=str(tmp_path)), 3, seed=1)
+    for name in ("a.safetensors", "b.safetensors"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"must hold one weight file, but has a\.safetensors, b\.safetensors"):
+        build(small(pretrained=str(tmp_path)), 3, seed=1)

@@ -35,7 +35,7 @@ from rfcx_model.recordings import Recordings, load
 from rfcx_model.spectrogram_cache import prepare
 from rfcx_model.train import Epoch, Task
 from study import recipe, space, stages
-from study.recipe import Partition, Request, cost, earlier, own, trial_request
+from study.recipe import Partition, Request, cost, earlier, own, trial_request, whole_request
 from study.setting import Alone, Setting, trial_seed, workshop
 from study.stages import LostLease, Workshop, epochs, gather, lessons, obtain, trial_epochs
 from study.store import Stored, open_store
@@ -1062,3 +1062,39 @@ def test_a_damaged_result_of_a_trials_own_is_trained_again_under_its_lease(
     assert [facts(epoch) for epoch, _ in again] == [facts(epoch) for epoch, _ in first]
     assert board.taken == [("this", name)]
     assert not board.held
+
+
+@pytest.mark.parametrize(
+    ("knobs", "trained"),
+    [
+        ({}, ["stage1 ()", "stage2 ()", "stage2 ()", "stage3 ()"]),
+        ({"stage3.cycles": 2}, ["stage1 ()", "stage2 ()", "stage2 ()", "stage3 ()", "stage3 ()"]),
+        ({"stage3.pseudo_threshold": 1.0}, ["stage1 ()", "stage3 ()"]),
+        ({"stage3.epochs": 0}, ["stage1 ()", "stage2 ()"]),
+        ({"stage2.epochs": 0, "stage3.epochs": 0}, ["stage1 ()"]),
+        (
+            {"stage3.teacher_scheme": "nested"},
+            ["stage1 ()", *(f"{stage} ({fold},)" for fold in range(2) for stage in ("stage1", "stage2")), "stage3 ()"],
+        ),
+    ],
+)
+def test_a_model_of_all_recordings_holds_nobody_out_and_is_never_measured(
+    knobs: dict[str, Any], trained: list[str]
+) -> None:
+    h = build({"stage3.teachers": 2, **knobs})
+    request = whole_request(h, range(2), seed=5)
+    asked = [*earlier(request), request]
+    assert [f"{one.stage} {held_out}" for one in asked for held_out in one.held_out] == trained
+    assert not any(one.measured for one in asked)
+    other = whole_request(h, range(2), seed=5, model=1)
+    assert not set(asked) & {*earlier(other), other}
+
+
+def test_stages_with_other_pretrained_weights_have_other_names() -> None:
+    scratch, loaded = build({"network.pretrained": "none"}), build({"network.pretrained": "hub"})
+    request = trial_request(scratch, (0, 1), 5)
+    with_digest = replace(PARTITION, pretrained={loaded.network.source: "ab"})
+    assert request.name(scratch, PARTITION) == request.name(scratch, with_digest)
+    other = replace(PARTITION, pretrained={loaded.network.source: "cd"})
+    names = {request.name(loaded, one) for one in (PARTITION, with_digest, other)}
+    assert len(names) == 3
