@@ -17,12 +17,15 @@ from study.space import load
 from study.study_folder import digests, networks, refuse_other_weights
 
 
+FIRST = '[baseline]\n"network.pretrained" = "none"\n'
+
+
 def test_every_backbone_is_looked_at_with_each_of_its_weights(tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_file(timm.create_model("test_resnet", pretrained=False).state_dict(), tmp_path / "w.safetensors")
     both = f'"network.pretrained" = {{ choices = ["none", "{tmp_path / "w.safetensors"}"] }}\n'
     knobs = {name: value for name, value in KNOBS.items() if name != "network.pretrained"}
-    (tmp_path / "space.toml").write_text(SEARCHED + both + fixed(knobs | {"stage2.epochs": 1}))
+    (tmp_path / "space.toml").write_text(SEARCHED + both + fixed(knobs | {"stage2.epochs": 1}) + FIRST)
     found = networks(load(tmp_path / "space.toml", {}))
     assert [one.pretrained for one in found] == ["none", str(tmp_path / "w.safetensors")]
     told = digests(found)
