@@ -16,7 +16,6 @@ from rfcx_model.errors import InputError
 from study.space import load
 from study.study_folder import digests, networks, refuse_other_weights
 
-
 FIRST = '[baseline]\n"network.pretrained" = "none"\n'
 
 
