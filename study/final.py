@@ -7,20 +7,22 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from rfcx_model import compute, network, predict
+from rfcx_model import compute, network, predict, priors
 from rfcx_model.errors import InputError, RunError
 from rfcx_model.hyperparameters import Hyperparameters, build, flatten
+from rfcx_model.priors import Priors
 from rfcx_model.recordings import Recordings, load
 from study import recipe
 from study.bundle import CARD, CONFIG, Bundle, load_bundle
@@ -56,6 +58,7 @@ class Trained:
     metrics: Mapping[str, float | None]
     pretrained: Mapping[str, str]
     whole: bool  # whether each model has learnt from all recordings
+    priors: Priors | None  # fitted out of fold
 
 
 def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Display, whole: int = 0) -> Path:
@@ -92,8 +95,22 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
         for place in range(len(request.held_out))
     ]
     metrics = dict(results[0].state.facts["metrics"])
-    _write_model(to, Trained(bundle, recordings, weights, metrics, setting.pretrained, whole > 0))
+    fitted = None if whole else _priors(recordings, results[0].outputs)
+    _write_model(to, Trained(bundle, recordings, weights, metrics, setting.pretrained, whole > 0, fitted))
     return to
+
+
+def _priors(recordings: Recordings, outputs: Mapping[str, np.ndarray]) -> Priors | None:
+    """Class priors fitted on the models' out-of-fold scores; None where these are not kept or list too little."""
+    if not {"recording_scores", "folds"} <= outputs.keys():
+        return None
+    boxes = recordings.boxes[recordings.boxes["positive"]]
+    truth = np.zeros((len(recordings.train), len(recordings.species)), dtype=bool)
+    truth[boxes["recording"], boxes["species"]] = True
+    try:
+        return priors.fit(truth, outputs["recording_scores"], outputs["folds"])
+    except ValueError:
+        return None
 
 
 def _requests(setting: Setting, bundle: Bundle, whole: int) -> list[recipe.Request]:
@@ -168,6 +185,7 @@ def _write_model(to: Path, made: Trained) -> None:
             "study": bundle.study,
             "trial": bundle.trial,
             "pretrained": dict(made.pretrained),
+            "priors": None if made.priors is None else asdict(made.priors),
             "trained_on": "all recordings" if made.whole else "all folds but one",
             "metrics": dict(made.metrics),
             "sha256": {path.name: _sha256(path) for path in sorted(half.iterdir())},
@@ -190,6 +208,7 @@ def _card(made: Trained) -> str:
         f"- Data fingerprint {recordings.fingerprint}",
         f"- {_models(made)}; a prediction is the mean of theirs",
         f"- Seed {bundle.seed}; commit of the study {bundle.commit}",
+        *_on_priors(made.priors),
         *(f"- Pretrained weights {name}, SHA-256 {digest}" for name, digest in made.pretrained.items()),
         "",
         *_out_of_fold(metrics, same),
@@ -205,6 +224,16 @@ def _models(made: Trained) -> str:
     if made.whole:
         return f"{count} models of different seeds, each trained on all recordings"
     return f"{count} fold models"
+
+
+def _on_priors(told: Priors | None) -> list[str]:
+    if told is None:
+        return []
+    source = "how often a species is listed" if told.source == "listed" else "what the models hear on the whole"
+    return [
+        f"- Class priors (`predict --priors`) by {source}, weight {told.weight:g}: out-of-fold LWLRAP "
+        f"{told.cross_fitted:.4f} instead of {told.plain:.4f}, fitted on the other folds each time"
+    ]
 
 
 def _out_of_fold(metrics: Mapping[str, float | None], same: bool) -> list[str]:
@@ -271,8 +300,28 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def write_submission(model_folder: Path, data: Path, to: Path, display: Display) -> Path:
+def fitted_priors(folder: Path) -> Priors:
+    """The class priors of a model folder.
+
+    Raises:
+        InputError: it has none, or they are damaged.
+    """
+    told = _config(folder).get("priors")
+    if told is None:
+        raise InputError(
+            f"{folder / CONFIG}: --priors needs priors that were fitted out of fold, but there are none: models of all "
+            "recordings have no such scores. Predict without --priors, or train one model a fold."
+        )
+    try:
+        return TypeAdapter(Priors).validate_python(told)
+    except ValidationError as error:
+        raise InputError(f"{folder / CONFIG}: priors: {error.errors()[0]['msg']}. Train the model again.") from None
+
+
+def write_submission(model_folder: Path, data: Path, to: Path, display: Display, *, with_priors: bool = False) -> Path:
     """Predict the test recordings and write them in the order of sample_submission.csv; whole or not at all.
+
+    `with_priors` ranks what is common higher, as was fitted out of fold.
 
     Raises:
         InputError: model or data are unsound, they speak of other species, or the target exists.
@@ -280,6 +329,7 @@ def write_submission(model_folder: Path, data: Path, to: Path, display: Display)
     if os.path.lexists(to):
         raise InputError(f"{to}: exists already. Give a file that does not exist yet, or remove it.")
     model, recordings = load_model(model_folder), load(data)
+    ranked = fitted_priors(model_folder) if with_priors else None
     if model.species != recordings.species:
         raise InputError(
             f"{model_folder}: it knows the species {list(model.species)}, but {data} asks for "
@@ -290,6 +340,8 @@ def write_submission(model_folder: Path, data: Path, to: Path, display: Display)
     workers = cores() if place.device.type == "cpu" else 1
     with display.phase("recordings", len(recordings.test)):
         table = predict.submission(model, recordings.test, place, display.at, workers)
+    if ranked is not None:
+        table[table.columns[1:]] = priors.apply(ranked, table[table.columns[1:]].to_numpy())
     to.parent.mkdir(parents=True, exist_ok=True)
     partial = to.with_name(f".{to.name}")
     try:

@@ -72,6 +72,7 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A model folder from `train`.")],
     data: Data,
     to: Annotated[Path, typer.Option("--to", help="The submission to write.")],
+    priors: Annotated[bool, typer.Option("--priors", help="Rank common species higher, as was fitted.")] = False,
 ) -> None:
     """Predict the test recordings: submission.csv in the order of sample_submission.csv.
 
@@ -80,7 +81,7 @@ def predict(
     from study.display import Display
     from study.final import write_submission
 
-    typer.echo(str(write_submission(model, data, to, Display())))
+    typer.echo(str(write_submission(model, data, to, Display(), with_priors=priors)))
 
 
 def reproduce(

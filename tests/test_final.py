@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import timm
 import torch
@@ -29,6 +31,7 @@ from study.setting import Alone, Setting, workshop
 from study.stages import obtain
 
 SEED = 3
+QUIET = Display(Console(quiet=True))
 LITTLE = KNOBS | {"stage2.epochs": 1, "stage3.epochs": 2, "stage3.teachers": 1, "stage3.pseudo_threshold": 0.5}
 
 
@@ -112,7 +115,7 @@ def test_models_of_all_recordings_are_found_written_and_heard_with(made: Made) -
     assert len(model.nets) == 2
     weights = [net.state_dict()["class_head.weight"] for net in model.nets]
     assert not torch.equal(*weights)
-    submission = write_submission(folder, made.data, made.folder / "submission.csv", Display(Console(quiet=True)))
+    submission = write_submission(folder, made.data, made.folder / "submission.csv", QUIET)
     assert len(submission.read_text().splitlines()) == 5
 
 
@@ -126,7 +129,7 @@ def test_the_stages_of_a_final_training_are_on_tensorboard_once(made: Made) -> N
     last = next(steps for name, steps in runs.items() if name.startswith("stage3, held out 0 1, seed "))
     assert last == [1, 2]
     places = replace(made.places, board=made.folder / "model-tensorboard")
-    train(made.bundle(), made.data, made.folder / "third", places, Display(Console(quiet=True)))
+    train(made.bundle(), made.data, made.folder / "third", places, QUIET)
     assert scalars(made.folder / "model-tensorboard") == runs
 
 
@@ -172,3 +175,34 @@ def test_an_existing_target_is_refused(made: Made) -> None:
     (made.folder / "model").mkdir()
     with pytest.raises(InputError, match="exists already"):
         made.train()
+
+
+def test_class_priors_are_fitted_out_of_fold_and_applied_on_demand(made: Made) -> None:
+    made.have([trial_request(made.h, (0, 1), SEED)])
+    folder, _ = made.train()
+    told = json.loads((folder / "config.json").read_text())["priors"]
+    assert len(told["log_prior"]) == 3
+    assert (
+        f"out-of-fold LWLRAP {told['cross_fitted']:.4f} instead of {told['plain']:.4f}"
+        in (folder / "card.md").read_text()
+    )
+    assert told["plain"] == pytest.approx(json.loads((folder / "config.json").read_text())["metrics"]["lwlrap"])
+
+    config = json.loads((folder / "config.json").read_text())
+    config["priors"] |= {"weight": 1.0, "log_prior": [3.0, 0.0, -3.0]}
+    (folder / "config.json").write_text(json.dumps(config))
+    plain, ranked = (
+        pd.read_csv(write_submission(folder, made.data, made.folder / name, QUIET, with_priors=with_priors))
+        for name, with_priors in (("plain.csv", False), ("ranked.csv", True))
+    )
+    assert (ranked["s0"] > plain["s0"]).all()
+    np.testing.assert_allclose(ranked["s1"], plain["s1"], rtol=1e-6)
+    assert (ranked["s2"] < plain["s2"]).all()
+
+
+def test_priors_of_models_that_have_none_are_refused(made: Made) -> None:
+    made.have([whole_request(made.h, (0, 1), SEED)])
+    folder, _ = made.train(whole=1)
+    with pytest.raises(InputError, match="--priors needs priors that were fitted out of fold, but there are none"):
+        write_submission(folder, made.data, made.folder / "submission.csv", QUIET, with_priors=True)
+    assert not (made.folder / "submission.csv").exists()
