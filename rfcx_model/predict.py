@@ -5,7 +5,7 @@ framewise logits → sigmoid → maximum over the cells of a window → maximum 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 
 from rfcx_model.compute import Compute
 from rfcx_model.corpus import Sounds
+from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Frontend, Hyperparameters, Ruler
 from rfcx_model.labels import Boxes, Floats, Indices, grid
 from rfcx_model.network import CELL_FRAMES, Logits, RFCXNet
@@ -130,27 +131,41 @@ def score_recording(model: Model, sounds: Sounds, compute: Compute) -> Floats:
     return np.asarray(np.mean(scores, axis=0), dtype=np.float32)
 
 
-def submission(
-    model: Model,
-    test: pd.DataFrame,
-    compute: Compute,
-    progress: Callable[[int, int], None] | None = None,
-    workers: int = 1,
-) -> pd.DataFrame:
-    """recording_id, s<species>... in the order of `test` (columns recording_id, path).
+def scores(model: Model, paths: Iterable[Path], compute: Compute, workers: int = 1) -> Iterator[Floats | InputError]:
+    """(species,) probabilities of each recording in turn, or why it cannot be heard.
 
     `workers` threads take a recording each; with one intra-op thread each they never wait for one another.
     """
 
-    def score(path: str) -> Floats:
-        return score_recording(model, hear(Path(path), model.hyperparameters, compute), compute)
+    def score(path: Path) -> Floats | InputError:
+        try:
+            return score_recording(model, hear(path, model.hyperparameters, compute), compute)
+        except InputError as error:
+            return error
 
-    rows = []
     with ThreadPoolExecutor(workers) as pool:
-        for done, row in enumerate(pool.map(score, test["path"]), start=1):
-            rows.append(row)
-            if progress:
-                progress(done, len(test))
-    table = pd.DataFrame(np.array(rows), columns=[f"s{species}" for species in model.species])
-    table.insert(0, "recording_id", test["recording_id"].to_numpy())
+        try:
+            yield from pool.map(score, paths)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def submission(model: Model, test: pd.DataFrame, compute: Compute, workers: int = 1) -> pd.DataFrame:
+    """recording_id, s<species>... in the order of `test` (columns recording_id, path).
+
+    Raises:
+        InputError: a recording cannot be heard.
+    """
+    rows = []
+    for row in scores(model, map(Path, test["path"]), compute, workers):
+        if isinstance(row, InputError):
+            raise row
+        rows.append(row)
+    return table_of(model.species, test["recording_id"], np.array(rows))
+
+
+def table_of(species: Sequence[int], recordings: Iterable[str], rows: Floats) -> pd.DataFrame:
+    """A submission's table from its scores (recording, species)."""
+    table = pd.DataFrame(rows, columns=[f"s{one}" for one in species])
+    table.insert(0, "recording_id", list(recordings))
     return table

@@ -50,7 +50,8 @@ def main() -> None:
         code = _refusal(error)
     if code == INTERRUPTED:
         typer.echo(
-            "interrupted; `run`, `confirm`, `train` and `prepare` carry on where they were when called again", err=True
+            "interrupted; `prepare`, `run`, `confirm`, `train` and `predict` carry on where they were when called again",
+            err=True,
         )
     sys.exit(code)
 

@@ -13,6 +13,7 @@ from study.display import Display
 from study.export import export
 from study.machine import cores
 from study.study_folder import Order
+from study.submission import write_submission
 from study.trials import read_trials
 
 FOREST: Final = Forest(
@@ -39,7 +40,7 @@ def demo(out: Path) -> None:
     page, _ = report.write(study)
     bundle = export(study, out / "bundle")
     model = final.train(bundle, forest, out / "model", final.Places(store=None, cache=cache), display)
-    submission = final.write_submission(model, forest, out / "submission.csv", display)
+    submission = write_submission(model, forest, out / "submission.csv", display)
     verdict = judge.judge(submission, truth / "test_truth.csv", forest, cache)
     print(_told(study, verdict))
     print(f"\nlook further:\n  uv run tensorboard --logdir '{study / 'trials'}'")

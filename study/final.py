@@ -318,39 +318,5 @@ def fitted_priors(folder: Path) -> Priors:
         raise InputError(f"{folder / CONFIG}: priors: {error.errors()[0]['msg']}. Train the model again.") from None
 
 
-def write_submission(model_folder: Path, data: Path, to: Path, display: Display, *, with_priors: bool = False) -> Path:
-    """Predict the test recordings and write them in the order of sample_submission.csv; whole or not at all.
-
-    `with_priors` ranks what is common higher, as was fitted out of fold.
-
-    Raises:
-        InputError: model or data are unsound, they speak of other species, or the target exists.
-    """
-    if os.path.lexists(to):
-        raise InputError(f"{to}: exists already. Give a file that does not exist yet, or remove it.")
-    model, recordings = load_model(model_folder), load(data)
-    ranked = fitted_priors(model_folder) if with_priors else None
-    if model.species != recordings.species:
-        raise InputError(
-            f"{model_folder}: it knows the species {list(model.species)}, but {data} asks for "
-            f"{list(recordings.species)}. Predict with a model that was trained on data with these species."
-        )
-    torch.set_num_threads(1)
-    place = compute.best()
-    workers = cores() if place.device.type == "cpu" else 1
-    with display.phase("recordings", len(recordings.test)):
-        table = predict.submission(model, recordings.test, place, display.at, workers)
-    if ranked is not None:
-        table[table.columns[1:]] = priors.apply(ranked, table[table.columns[1:]].to_numpy())
-    to.parent.mkdir(parents=True, exist_ok=True)
-    partial = to.with_name(f".{to.name}")
-    try:
-        table.to_csv(partial, index=False)
-        partial.replace(to)
-    finally:
-        partial.unlink(missing_ok=True)
-    return to
-
-
 def _sha256(path: Path) -> str:
     return sha256(path.read_bytes()).hexdigest()

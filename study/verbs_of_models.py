@@ -79,7 +79,7 @@ def predict(
     Example: rfcx-study predict model --data DATA --to submission.csv
     """
     from study.display import Display
-    from study.final import write_submission
+    from study.submission import write_submission
 
     typer.echo(str(write_submission(model, data, to, Display(), with_priors=priors)))
 

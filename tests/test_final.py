@@ -25,10 +25,11 @@ from rfcx_model.recordings import load
 from study import event_files
 from study.bundle import Bundle, to_json
 from study.display import Display
-from study.final import Places, load_model, train, write_submission
+from study.final import Places, load_model, train
 from study.recipe import Request, earlier, trial_request, whole_request
 from study.setting import Alone, Setting, workshop
 from study.stages import obtain
+from study.submission import write_submission
 
 SEED = 3
 QUIET = Display(Console(quiet=True))
