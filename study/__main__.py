@@ -50,7 +50,7 @@ def main() -> None:
         code = _refusal(error)
     if code == INTERRUPTED:
         typer.echo(
-            "interrupted; `prepare`, `run`, `confirm`, `train` and `predict` carry on where they were when called again",
+            "interrupted; `prepare`, `run`, `confirm`, `train` and `predict` go on where they were if called again",
             err=True,
         )
     sys.exit(code)

@@ -421,7 +421,7 @@ def broken() -> None:
         (
             interrupted,
             130,
-            "interrupted; `run`, `confirm`, `train` and `prepare` carry on where they were when called again",
+            "interrupted; `prepare`, `run`, `confirm`, `train` and `predict` go on where they were if called again",
         ),
         (refused, 2, ""),
         (full, 1, "studies/x: No space left on device"),
