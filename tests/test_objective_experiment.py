@@ -14,6 +14,7 @@ import agreement
 import choice
 import configs
 import experiment
+import finishing
 import forests
 import numpy as np
 import pytest
@@ -321,3 +322,11 @@ def test_winners_are_told_in_pairs_by_hand() -> None:
     assert told[-1] == (
         "| 201 | confirmed | mixup_site input, mixup_alpha 0.1, pseudo_threshold 0.9, focal_gamma 2 | 0.5000 |"
     )
+
+
+def test_ways_to_finish_are_told_less_the_plain_one_by_hand() -> None:
+    told = finishing.table([{"forest": 1, "plain": 0.4, "ema": 0.5}, {"forest": 2, "plain": 0.6, "ema": 0.62}])
+    assert told.splitlines()[2:] == [
+        "| plain | 0.5000 |  |",
+        f"| ema | 0.5600 | +0.0600 ± {12.706 * 0.04:.4f} |",  # t(0.975, 1) · s/√2 of 0.10 and 0.02
+    ]

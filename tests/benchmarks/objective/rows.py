@@ -98,6 +98,18 @@ class Bench:
         place = self.workshop(h, 0).compute
         return joined([predict.hear(path, h, place) for path in self.truth.paths])
 
+    def said(self, h: Hyperparameters, place: Workshop, weights: Sequence[Mapping[str, torch.Tensor]]) -> np.ndarray:
+        """(test recording, species) what models say of the test recordings, their mean."""
+        sounds, n_species = self.heard, len(self.recordings.species)
+        frames = sounds.offsets.diff().numpy()
+        windows = predict.ruler_grid(frames, np.arange(len(frames)), h.ruler, h.frontend.frames_per_s)
+        scores = []
+        for one in weights:
+            net = network.restored(h.network, n_species, one, place.compute)
+            framewise = predict.framewise(net, sounds, windows, place.compute)
+            scores.append(predict.recording_scores(framewise, windows, len(frames)))
+        return np.asarray(np.mean(scores, axis=0))
+
     _changed: dict[str, Any]
 
 
@@ -149,16 +161,8 @@ def open_bench(job: Job) -> Bench:
 
 def test_lwlrap(bench: Bench, h: Hyperparameters, place: Workshop, stored: Stored) -> float:
     """LWLRAP of the submission that the fold models would make together, against the truth."""
-    n_species, sounds = len(bench.recordings.species), bench.heard
-    frames = sounds.offsets.diff().numpy()
-    windows = predict.ruler_grid(frames, np.arange(len(frames)), h.ruler, h.frontend.frames_per_s)
-    said = []
-    for fold in range(FOLDS):
-        net = network.restored(h.network, n_species, stored.state.weights(fold), place.compute)
-        said.append(
-            predict.recording_scores(predict.framewise(net, sounds, windows, place.compute), windows, len(frames))
-        )
-    return lwlrap(bench.truth.test, np.mean(said, axis=0)[:, bench.truth.species])
+    said = bench.said(h, place, [stored.state.weights(fold) for fold in range(FOLDS)])
+    return lwlrap(bench.truth.test, said[:, bench.truth.species])
 
 
 def joined(sounds: Sequence[Sounds]) -> Sounds:
