@@ -6,7 +6,7 @@ the fold models; mean and 95 % t-interval over forests × replicates, those of o
 stand in `FOLDER/stages<forest>`, as the experiment leaves them, are not trained again.
 
     ema d           fold models whose weights in stage 3 are averaged with decay d (`stage3.ema_decay`)
-    priors          the plain models, common species ranked higher by `rfcx_model/priors.py`; beside it what that promised
+    priors          the plain models, common species ranked higher; beside it what that had promised
     whole k         k models of different seeds, each trained on all recordings (`train --whole k`)
 
 Example: python tests/benchmarks/objective/finishing.py --folder FOLDER
