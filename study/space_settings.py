@@ -17,7 +17,7 @@ class Objective:
     rule: Literal["weighted", "floor", "pareto"] = "weighted"
     lwlrap: Annotated[float, Field(ge=0)] = 0.5
     precision: Annotated[float, Field(ge=0)] = 0.5
-    precision_form: Literal["precision", "precision_avg", "tpfp_auc"] = "precision"
+    precision_form: Literal["precision", "precision_avg", "tpfp_auc"] = "tpfp_auc"  # tests/benchmarks/objective
     floor: Annotated[float, Field(ge=0, le=1)] | None = None  # of LWLRAP; None: the baseline's less `noise`
     noise: Annotated[float, Field(ge=0, le=1)] = 0.01  # of one setting from run to run; assumption
 

@@ -100,7 +100,7 @@ class Driven:
         for step in range(1, EPOCHS + 1):
             time.sleep(pause_s)
             value = score(number, params, step)
-            metrics = {"lwlrap": value, "precision": value, "train_loss": 1.0 / step}
+            metrics = {"lwlrap": value, "precision": value, "tpfp_auc": value, "train_loss": 1.0 / step}
             facts = {"trial": number, "stage": 3, "cycle": 1, "epoch": step, "step": step, "planned": EPOCHS}
             result = {**facts, "reused": False, "metrics": metrics, "score": value}
             self.recorder.epoch(number, result)

@@ -27,7 +27,7 @@ def study() -> Study:
 
 def trial(study: Study, number: int, score: float | None, state: Any = "COMPLETE", **changed: Any) -> Trial:
     params = {"stage3.mixup_site": "stage4", "stage3.mixup_alpha": 0.5, "stage3.focal_gamma": float(number)}
-    metrics = {"lwlrap": score or math.nan, "precision": 0.25}
+    metrics = {"lwlrap": score or math.nan, "tpfp_auc": 0.25}
     return Trial(
         number=number,
         origin="search" if number else "baseline",

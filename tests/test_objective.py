@@ -16,17 +16,17 @@ METRICS = {"lwlrap": 0.6, "precision": 0.8, "precision_avg": 0.7, "tpfp_auc": 0.
 unit = st.floats(0, 1)
 
 
-def test_the_default_is_the_mean_of_lwlrap_and_precision() -> None:
-    assert score(Objective(), METRICS) == pytest.approx(0.7)
+def test_the_default_is_the_mean_of_lwlrap_and_the_form_that_the_experiment_chose() -> None:
+    assert score(Objective(), METRICS) == pytest.approx((0.6 + 0.9) / 2)
 
 
 def test_weights_and_form_are_taken_from_the_objective() -> None:
-    objective = Objective(lwlrap=0.25, precision=0.75, precision_form="tpfp_auc")
-    assert score(objective, METRICS) == pytest.approx(0.25 * 0.6 + 0.75 * 0.9)
+    objective = Objective(lwlrap=0.25, precision=0.75, precision_form="precision_avg")
+    assert score(objective, METRICS) == pytest.approx(0.25 * 0.6 + 0.75 * 0.7)
 
 
 def test_above_the_floor_precision_alone_counts() -> None:
-    assert score(Objective(rule="floor"), METRICS, floor=0.6) == 0.8
+    assert score(Objective(rule="floor"), METRICS, floor=0.6) == 0.9
 
 
 @given(lwlrap=unit, precision=unit, other=unit, floor=unit)
@@ -34,8 +34,8 @@ def test_what_misses_the_floor_ranks_below_all_that_meets_it(
     lwlrap: float, precision: float, other: float, floor: float
 ) -> None:
     objective = Objective(rule="floor")
-    got = score(objective, {"lwlrap": lwlrap, "precision": precision}, floor)
-    meets = score(objective, {"lwlrap": 1.0, "precision": other}, floor)
+    got = score(objective, {"lwlrap": lwlrap, "tpfp_auc": precision}, floor)
+    meets = score(objective, {"lwlrap": 1.0, "tpfp_auc": other}, floor)
     assert got >= 0 if lwlrap >= floor else got < 0 <= meets
 
 
@@ -52,13 +52,13 @@ def test_the_floor_is_the_baselines_at_the_same_step_less_its_noise() -> None:
 
 def test_pareto_gives_the_pair_to_the_sampler_and_the_sum_to_the_scheduler() -> None:
     objective = Objective(rule="pareto")
-    assert values(objective, METRICS) == (0.6, 0.8)
-    assert score(objective, METRICS) == pytest.approx(0.7)
+    assert values(objective, METRICS) == (0.6, 0.9)
+    assert score(objective, METRICS) == pytest.approx(0.75)
     assert values(Objective(), METRICS) == (score(Objective(), METRICS),)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("name", ["lwlrap", "precision"])
+@pytest.mark.parametrize("name", ["lwlrap", "tpfp_auc"])
 @pytest.mark.parametrize("rule", ["weighted", "floor", "pareto"])
 def test_a_metric_that_is_not_finite_is_an_error_that_names_it(name: str, bad: float, rule: str) -> None:
     objective = Objective(rule=rule)  # type: ignore[arg-type]
@@ -67,5 +67,5 @@ def test_a_metric_that_is_not_finite_is_an_error_that_names_it(name: str, bad: f
 
 
 def test_a_missing_metric_is_an_error_that_says_what_was_reported() -> None:
-    with pytest.raises(ScoreError, match=r"`precision`, but the epoch reported lwlrap"):
+    with pytest.raises(ScoreError, match=r"`tpfp_auc`, but the epoch reported lwlrap"):
         score(Objective(), {"lwlrap": 0.5})

@@ -80,7 +80,7 @@ class Driver:
         score = 0.0
         for step in range(1, 3 if state == "PRUNED" else 4):
             score = quality(config["params"]) * step / 3
-            metrics = {"score": score, "lwlrap": score, "precision": 1 - score}
+            metrics = {"score": score, "lwlrap": score, "tpfp_auc": 1 - score}
             self.event("epoch", number, stage=3, cycle=1, epoch=step, step=step, reused=False, metrics=metrics)
             self.searcher._report(number, {"step": step, "score": score})
         self.event("ended", number, state=state, score=score)
