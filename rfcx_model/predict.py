@@ -109,8 +109,14 @@ class Model:
 
 def hear(audio_path: Path, hyperparameters: Hyperparameters, compute: Compute) -> Sounds:
     """One recording of any rate, decoded and encoded as the training recordings were."""
+    frontend = hyperparameters.frontend
+    return heard(log_mel(read_audio(audio_path, frontend.sample_rate_hz), frontend), hyperparameters, compute)
+
+
+def heard(db: np.ndarray, hyperparameters: Hyperparameters, compute: Compute) -> Sounds:
+    """The log-mel of one recording (frame, mel) in dB, encoded and to be normalised as the training recordings were."""
     frontend: Frontend = hyperparameters.frontend
-    spectrogram = encode(log_mel(read_audio(audio_path, frontend.sample_rate_hz), frontend), frontend)
+    spectrogram = encode(db, frontend)
     scale, shift = affine(spectrogram, hyperparameters.windows.normalise)
     device = compute.device
     return Sounds(

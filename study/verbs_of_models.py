@@ -70,17 +70,37 @@ def train(
 
 def predict(
     model: Annotated[Path, typer.Argument(help="A model folder from `train`.")],
-    data: Data,
-    to: Annotated[Path, typer.Option("--to", help="The submission to write.")],
+    to: Annotated[Path, typer.Option("--to", help="The submission to write; with --recordings a folder.")],
+    data: Annotated[Path | None, typer.Option("--data", help="A folder in the competition's layout.")] = None,
+    recordings: Annotated[
+        Path | None, typer.Option(help="A sound file or a folder of such, of any length and rate, instead of --data.")
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="With --recordings: a call reaches it.", min=0.0, max=1.0)] = 0.5,
+    piece_s: Annotated[float, typer.Option(help="With --recordings: heard in pieces so long.", min=5)] = 60.0,
     priors: Annotated[bool, typer.Option("--priors", help="Rank common species higher, as was fitted.")] = False,
 ) -> None:
-    """Predict the test recordings: submission.csv in the order of sample_submission.csv.
+    """Predict the test recordings: submission.csv in the order of sample_submission.csv. Or detect calls in the field.
+
+    With --recordings the folder --to gets a Raven selection table and an Audacity label track a recording, and
+    detections.csv with all calls.
 
     Example: rfcx-study predict model --data DATA --to submission.csv
     """
+    from rfcx_model.errors import InputError
     from study.display import Display
+
+    if (data is None) == (recordings is None):
+        raise InputError("predict: one of --data DATA and --recordings FOLDER must be given. For a submission, --data.")
+    if recordings is not None:
+        if priors:
+            raise InputError("predict: --priors ranks species within a recording, so it is for --data. Leave it out.")
+        from study.field import Detector, detect
+
+        typer.echo(str(detect(model, recordings, to, Detector(threshold, piece_s), Display())))
+        return
     from study.submission import write_submission
 
+    assert data is not None
     typer.echo(str(write_submission(model, data, to, Display(), with_priors=priors)))
 
 

@@ -10,32 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_model import write_model
 from rich.console import Console
-from safetensors.torch import save_file
-from tiny import KNOBS
 
-from rfcx_model import network
 from rfcx_model.errors import InputError, RunError
-from rfcx_model.hyperparameters import build, flatten
 from study.display import Display
-from study.final import _sha256
 from study.submission import write_submission
 
 QUIET = Display(Console(quiet=True))
-
-
-def write_model(folder: Path, species: tuple[int, ...] = (0, 1, 2), seed: int = 0) -> Path:
-    """An untrained model of two folds."""
-    h = build(KNOBS)
-    folder.mkdir()
-    for fold in (0, 1):
-        net = network.build(h.network, len(species), seed=seed + fold)
-        save_file(net.state_dict(), folder / f"fold{fold}.safetensors")
-    (folder / "species.csv").write_text("\n".join(["species_id", *map(str, species)]) + "\n")
-    hashes = {path.name: _sha256(path) for path in folder.iterdir()}
-    facts = {"format": 1, "hyperparameters": flatten(h), "folds": 2, "sha256": hashes}
-    (folder / "config.json").write_text(json.dumps(facts))
-    return folder
 
 
 def accept(submission: Path, sample: Path) -> None:

@@ -1,0 +1,201 @@
+"""predict on field recordings: a model and a folder of sounds of any length and rate → tables of detected calls.
+
+For each recording a selection table for Raven and a label track for Audacity, under its own path; in the end one
+`detections.csv` of all. A recording whose selection table stands there is done, so that an interrupted call goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import soundfile
+import torch
+
+from rfcx_model import compute
+from rfcx_model.compute import Compute
+from rfcx_model.detections import runs
+from rfcx_model.errors import InputError, RunError
+from rfcx_model.network import CELL_FRAMES
+from rfcx_model.pieces import PIECE_S, listen
+from rfcx_model.predict import Model
+from study.bundle import CONFIG
+from study.call_tables import CSV, Call, audacity, raven, read_raven, write_rows
+from study.display import Display
+from study.final import load_model
+from study.machine import cores
+from study.whole_file import write_whole
+
+ASKED: Final = "predict.json"
+TABLE: Final = "detections.csv"
+EXTENSIONS: Final = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) - {".raw"} | {".aif"}
+NAMED: Final = 5
+
+
+@dataclass(frozen=True)
+class Detector:
+    """How calls are made of probabilities."""
+
+    threshold: float = 0.5
+    piece_s: float = PIECE_S
+    join_s: float = 0.6  # calls no further apart are one; at 62.5 frames a second one cell
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a call of `detect` found."""
+
+    folder: Path
+    recordings: int
+    known: int  # done by an earlier call
+    calls: int
+    faults: tuple[str, ...]
+
+    def __str__(self) -> str:
+        earlier = f", {self.known} of them before" if self.known else ""
+        return f"{self.calls} calls in {self.recordings - len(self.faults)} recordings{earlier}: {self.folder / TABLE}"
+
+
+def detect(model_folder: Path, sounds: Path, to: Path, detector: Detector, display: Display) -> Summary:
+    """Detect calls in a sound file or in all of a folder, and write the tables into the folder `to`.
+
+    Raises:
+        InputError: the model is unsound, there is no sound, or `to` is a folder of something else.
+        RunError: some recordings cannot be heard; all others are done.
+    """
+    root, paths = _found(sounds)
+    model = load_model(model_folder)
+    asked = {"format": 1, "model": sha256((model_folder / CONFIG).read_bytes()).hexdigest(), **asdict(detector)}
+    _claim(to, {**asked, "sounds": str(root.resolve())})
+    left = [path for path in paths if not _table(to, root, path).exists()]
+    faults: dict[Path, str] = {}
+    frontend = model.hyperparameters.frontend
+    with display.phase("recordings", len(paths)):
+        done = len(paths) - len(left)
+        display.at(done)
+        for path, calls in _heard(left, model, detector):
+            done += 1
+            if isinstance(calls, InputError):
+                faults[path] = str(calls)
+                display.say(str(calls))
+            else:
+                _write(to, root, path, calls, (frontend.f_min_hz, frontend.f_max_hz))
+            display.at(done)
+    count = _gather(to, root, [path for path in paths if path not in faults])
+    summary = Summary(to, len(paths), len(paths) - len(left), count, tuple(faults.values()))
+    if faults:
+        some = ", ".join(path.name for path in list(faults)[:NAMED]) + (", …" if len(faults) > NAMED else "")
+        raise RunError(f"{len(faults)} of {len(paths)} recordings could not be heard ({some}). {summary}")
+    return summary
+
+
+def _found(sounds: Path) -> tuple[Path, list[Path]]:
+    """The folder that names are relative to, and the sound files by name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if sounds.is_file():
+        return sounds.parent, [sounds]
+    paths = sorted(p for p in sounds.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file() and _plain(p.name))
+    if not paths:
+        raise InputError(
+            f"{sounds}: a sound file or a folder with some (.flac, .wav, .ogg, .mp3) is needed, but there is none. "
+            "Give the folder of the recordings."
+        )
+    return sounds, paths
+
+
+def _plain(name: str) -> bool:
+    return not name.startswith(".")
+
+
+def _claim(to: Path, asked: dict[str, object]) -> None:
+    """Take the folder for this question, or find that it is this question's already.
+
+    Raises:
+        InputError: something else stands there, or the answer to another question.
+    """
+    place = to / ASKED
+    if not os.path.lexists(to):
+        to.mkdir(parents=True)
+        write_whole(place, json.dumps(asked, indent=1) + "\n")
+        return
+    try:
+        known = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError(f"{to}: exists already. Give a folder that does not exist yet, or remove it.") from None
+    differs = sorted(name for name in {*known, *asked} if known.get(name) != asked.get(name))
+    if differs:
+        raise InputError(f"{to}: it holds an answer with other {', '.join(differs)}. Give another folder.")
+
+
+def _table(to: Path, root: Path, path: Path) -> Path:
+    name = path.relative_to(root)
+    return to / name.parent / f"{name.name}.raven.txt"
+
+
+def _heard(paths: Sequence[Path], model: Model, detector: Detector) -> Iterator[tuple[Path, list[Call] | InputError]]:
+    """Each recording in turn with its calls, on all cores or the GPU; a few are heard ahead, however many there are."""
+    torch.set_num_threads(1)
+    place = compute.best()
+    workers = cores() if place.device.type == "cpu" else 1
+    waiting = iter(paths)
+    with ThreadPoolExecutor(workers) as pool:
+
+        def ask(count: int) -> list[tuple[Path, Future[list[Call] | InputError]]]:
+            return [(path, pool.submit(_calls, path, model, detector, place)) for path in islice(waiting, count)]
+
+        ahead = ask(2 * workers)
+        try:
+            while ahead:
+                path, asked = ahead.pop(0)
+                yield path, asked.result()
+                ahead += ask(1)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _calls(path: Path, model: Model, detector: Detector, place: Compute) -> list[Call] | InputError:
+    """The calls of one recording by start, or why it cannot be heard."""
+    cell_s = CELL_FRAMES / model.hyperparameters.frontend.frames_per_s
+    try:
+        length_s = soundfile.info(path).duration
+        found = runs(listen(path, model, place, detector.piece_s), detector.threshold, round(detector.join_s / cell_s))
+        calls = [
+            Call(run.first * cell_s, min(run.last * cell_s, length_s), model.species[run.species], run.score)
+            for run in found
+        ]
+    except InputError as error:
+        return error
+    except soundfile.LibsndfileError as error:
+        return InputError(f"{path}: must be a sound file, but it cannot be opened ({error.error_string.strip()}).")
+    return sorted(calls, key=lambda call: (call.start_s, call.species))
+
+
+def _write(to: Path, root: Path, path: Path, calls: Sequence[Call], band_hz: tuple[float, float]) -> None:
+    """Both tables; the one that says that it is done comes last."""
+    table = _table(to, root, path)
+    table.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(table.with_name(f"{path.name}.audacity.txt"), audacity(calls))
+    write_whole(table, raven(calls, band_hz))
+
+
+def _gather(to: Path, root: Path, paths: Sequence[Path]) -> int:
+    """detections.csv of all recordings, from their tables; returns how many calls it holds."""
+    partial, count = to / f".{TABLE}", 0
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join(CSV) + "\n")
+        for path in paths:
+            calls = read_raven(_table(to, root, path))
+            write_rows(file, path.relative_to(root).as_posix(), calls)
+            count += len(calls)
+    partial.replace(to / TABLE)
+    return count
