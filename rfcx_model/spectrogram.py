@@ -117,9 +117,21 @@ def log_mel(audio: np.ndarray, frontend: Frontend) -> np.ndarray:
     return power
 
 
+_given: dict[Frontend, np.ndarray] = {}
+
+
+def use_basis(frontend: Frontend, basis: np.ndarray) -> None:
+    """Hear with a basis (mel, bin) that was kept, such as a model's own, from now on."""
+    _given[frontend] = basis
+    mel_basis.cache_clear()
+    _bands.cache_clear()
+
+
 @lru_cache(maxsize=8)
 def mel_basis(frontend: Frontend) -> np.ndarray:
-    """The mel basis of librosa: float32 (mel, bin)."""
+    """The mel basis: float32 (mel, bin), librosa's unless another was given."""
+    if frontend in _given:
+        return _given[frontend]
     import librosa.filters  # slow to import, and needed only where sound is read
 
     basis: np.ndarray = librosa.filters.mel(

@@ -29,8 +29,8 @@ from rfcx_model.predict import Model
 from study.bundle import CONFIG
 from study.call_tables import CSV, Call, audacity, raven, read_raven, write_rows
 from study.display import Display
-from study.final import load_model
 from study.machine import cores
+from study.model_folder import load_model
 from study.whole_file import write_whole
 
 ASKED: Final = "predict.json"

@@ -1,4 +1,4 @@
-"""From a bundle to a model folder, and from a model folder to a submission. Nothing that is loaded is a pickle."""
+"""From a bundle to a model folder: its stages are found in a store or trained, then written whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,20 +8,15 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 import torch
-from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from rfcx_model import compute, network, predict, priors
+from rfcx_model import compute, priors
 from rfcx_model.errors import InputError, RunError
-from rfcx_model.hyperparameters import Hyperparameters, build, flatten
+from rfcx_model.hyperparameters import flatten
 from rfcx_model.priors import Priors
 from rfcx_model.recordings import Recordings, load
 from study import recipe
@@ -29,14 +24,12 @@ from study.bundle import CARD, CONFIG, Bundle, load_bundle
 from study.display import Display
 from study.final_board import FinalBoard
 from study.machine import cores
+from study.model_folder import FORMAT, SPECIES, digest, write_front_end
 from study.setting import Setting, spectrograms
 from study.stage_tasks import StageOrder, train_stages
 from study.store import Stored, open_store
 from study.study_folder import digests
 from study.work import stored_request
-
-FORMAT: Final = 1
-SPECIES: Final = "species.csv"
 
 
 @dataclass(frozen=True)
@@ -176,6 +169,7 @@ def _write_model(to: Path, made: Trained) -> None:
             save_file(tensors, half / f"fold{fold}.safetensors")
         column = "\n".join(["species_id", *map(str, recordings.species)]) + "\n"
         (half / SPECIES).write_text(column, encoding="utf-8")
+        write_front_end(half, bundle.hyperparameters.frontend)
         (half / CARD).write_text(_card(made), encoding="utf-8")
         config = {
             "format": FORMAT,
@@ -188,7 +182,7 @@ def _write_model(to: Path, made: Trained) -> None:
             "priors": None if made.priors is None else asdict(made.priors),
             "trained_on": "all recordings" if made.whole else "all folds but one",
             "metrics": dict(made.metrics),
-            "sha256": {path.name: _sha256(path) for path in sorted(half.iterdir())},
+            "sha256": {path.name: digest(path) for path in sorted(half.iterdir())},
         }
         (half / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         half.rename(to)
@@ -249,74 +243,3 @@ def _out_of_fold(metrics: Mapping[str, float | None], same: bool) -> list[str]:
         "| --- | ---: |",
         *(f"| {name} | {value:.4f} |" for name, value in metrics.items() if value is not None),
     ]
-
-
-def load_model(folder: Path) -> predict.Model:
-    """A model folder, every file checked against its hash.
-
-    Raises:
-        InputError: the folder is no model, of another format, or a file is missing or has changed.
-    """
-    config = _config(folder)
-    needed = {SPECIES, *(f"fold{fold}.safetensors" for fold in range(config["folds"]))}
-    for name in sorted(needed - set(config["sha256"])):
-        raise InputError(f"{folder / CONFIG}: it has no hash of {name}. Train the model again.")
-    for name, digest in config["sha256"].items():
-        path = folder / name
-        if not path.is_file():
-            raise InputError(f"{path}: missing. Train the model again, or restore the file.")
-        if _sha256(path) != digest:
-            raise InputError(
-                f"{path}: its content is not what was written. Train the model again, or restore the file."
-            )
-    try:
-        hyperparameters: Hyperparameters = build(config["hyperparameters"])
-    except ValidationError as error:
-        said = error.errors()[0]
-        where = ".".join(map(str, said["loc"]))
-        raise InputError(f"{folder / CONFIG}: `{where}`: {said['msg']}. Train the model with this version.") from None
-    species = tuple(int(one) for one in pd.read_csv(folder / SPECIES)["species_id"])
-    place = compute.best()
-    nets = []
-    for fold in range(config["folds"]):
-        try:
-            weights = load_file(folder / f"fold{fold}.safetensors")
-            nets.append(network.restored(hyperparameters.network, len(species), weights, place))
-        except (SafetensorError, RuntimeError) as error:
-            raise InputError(f"{folder}/fold{fold}.safetensors: {error}. Train the model again.") from None
-    return predict.Model(nets, hyperparameters, species)
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = config["format"]
-        config["sha256"], config["folds"], config["hyperparameters"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{folder}: not a model folder. Make one with `rfcx-study train`.") from None
-    if version != FORMAT:
-        raise InputError(f"{path}: this program reads models of format {FORMAT}, but got {version!r}. Train it again.")
-    return config
-
-
-def fitted_priors(folder: Path) -> Priors:
-    """The class priors of a model folder.
-
-    Raises:
-        InputError: it has none, or they are damaged.
-    """
-    told = _config(folder).get("priors")
-    if told is None:
-        raise InputError(
-            f"{folder / CONFIG}: --priors needs priors that were fitted out of fold, but there are none: models of all "
-            "recordings have no such scores. Predict without --priors, or train one model a fold."
-        )
-    try:
-        return TypeAdapter(Priors).validate_python(told)
-    except ValidationError as error:
-        raise InputError(f"{folder / CONFIG}: priors: {error.errors()[0]['msg']}. Train the model again.") from None
-
-
-def _sha256(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()

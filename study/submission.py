@@ -19,8 +19,8 @@ from rfcx_model.labels import Floats
 from rfcx_model.recordings import Recordings, load
 from study.bundle import CONFIG
 from study.display import Display
-from study.final import fitted_priors, load_model
 from study.machine import cores
+from study.model_folder import fitted_priors, load_model
 
 NAMED: Final = 5
 """Recordings that cannot be heard and are named in the message; all are told as they are met."""

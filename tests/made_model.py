@@ -10,7 +10,7 @@ from tiny import KNOBS
 
 from rfcx_model import network
 from rfcx_model.hyperparameters import build, flatten
-from study.final import _sha256
+from study.model_folder import digest
 
 
 def write_model(folder: Path, species: tuple[int, ...] = (0, 1, 2), seed: int = 0) -> Path:
@@ -21,7 +21,7 @@ def write_model(folder: Path, species: tuple[int, ...] = (0, 1, 2), seed: int = 
         net = network.build(h.network, len(species), seed=seed + fold)
         save_file(net.state_dict(), folder / f"fold{fold}.safetensors")
     (folder / "species.csv").write_text("\n".join(["species_id", *map(str, species)]) + "\n")
-    hashes = {path.name: _sha256(path) for path in folder.iterdir()}
+    hashes = {path.name: digest(path) for path in folder.iterdir()}
     facts = {"format": 1, "hyperparameters": flatten(h), "folds": 2, "sha256": hashes}
     (folder / "config.json").write_text(json.dumps(facts))
     return folder

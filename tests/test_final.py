@@ -25,7 +25,8 @@ from rfcx_model.recordings import load
 from study import event_files
 from study.bundle import Bundle, to_json
 from study.display import Display
-from study.final import Places, load_model, train
+from study.final import Places, train
+from study.model_folder import load_model
 from study.recipe import Request, earlier, trial_request, whole_request
 from study.setting import Alone, Setting, workshop
 from study.stages import obtain

@@ -26,7 +26,7 @@ BOUND_MB: Final = 1_000.0
 HEAD: Final = """
 | minutes of 48 kHz | peak MB | of it imports | s | minutes heard a second | calls |
 | ---: | ---: | ---: | ---: | ---: | ---: |"""
-IMPORTS: Final = "import study.field, rfcx_model.predict, librosa.filters, torch"
+IMPORTS: Final = "import study.field"
 PEAK: Final = "import resource, sys; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
 HEAR: Final = """
 import sys
@@ -71,6 +71,7 @@ def write_model(folder: Path, backbone: str) -> Path:
 
     from rfcx_model import network
     from rfcx_model.hyperparameters import flatten
+    from study.model_folder import write_front_end
     from study.space import load
 
     space = Path(__file__).parents[2] / "search_spaces" / "mixup.toml"
@@ -80,6 +81,7 @@ def write_model(folder: Path, backbone: str) -> Path:
     for fold in range(3):
         save_file(network.build(h.network, 24, seed=fold).state_dict(), folder / f"fold{fold}.safetensors")
     (folder / "species.csv").write_text("\n".join(["species_id", *map(str, range(24))]) + "\n")
+    write_front_end(folder, h.frontend)
     hashes = {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     facts = {"format": 1, "hyperparameters": flatten(h), "folds": 3, "sha256": hashes}
     (folder / "config.json").write_text(json.dumps(facts))
