@@ -31,6 +31,8 @@ from rfcx_model.spectrogram import count_frames, log_mel, resample, resampled_sa
 PIECE_S = 60.0
 """About the length of a core: that of the competition's recordings."""
 
+_BLOCK_SAMPLES = 1 << 18
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -83,12 +85,15 @@ def _read(sound: soundfile.SoundFile, path: Path, piece: Piece, frontend: Fronte
     ratio = sound.samplerate / frontend.sample_rate_hz * frontend.hop_length * CELL_FRAMES
     first, last = round(piece.first * ratio), min(sound.frames, round(piece.last * ratio))
     sound.seek(first)
-    block = sound.read(last - first, dtype="float32", always_2d=True)
-    if len(block) != last - first:
-        raise InputError(
-            f"{path}: must decode to its end, but {first + len(block)} of {sound.frames} samples do. Copy it again."
-        )
-    mono = block.mean(axis=1)
+    mono, got = np.empty(last - first, dtype=np.float32), 0
+    while got < len(mono):
+        block = sound.read(min(_BLOCK_SAMPLES, len(mono) - got), dtype="float32", always_2d=True)
+        if not len(block):
+            raise InputError(
+                f"{path}: must decode to its end, but {first + got} of {sound.frames} samples do. Copy it again."
+            )
+        block.mean(axis=1, out=mono[got : got + len(block)])
+        got += len(block)
     if not np.isfinite(mono).all():
         raise InputError(f"{path}: samples must be numbers, but got nan or inf. Write the file again.")
     return resample(mono, sound.samplerate, frontend.sample_rate_hz)

@@ -23,6 +23,8 @@ from rfcx_model.network import CELL_FRAMES, Logits, RFCXNet
 from rfcx_model.spectrogram import affine, encode, log_mel, read_audio
 
 BATCH_WINDOWS = 64
+CPU_BATCH_WINDOWS = 16
+"""As fast on a processor, in less memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,8 @@ def _logits(net: RFCXNet, sounds: Sounds, windows: Grid, compute: Compute) -> It
     net.eval()
     recording = torch.from_numpy(windows.recording).to(compute.device)
     start = torch.from_numpy(windows.start).to(compute.device)
-    for r, s in zip(torch.split(recording, BATCH_WINDOWS), torch.split(start, BATCH_WINDOWS), strict=True):
+    batch = CPU_BATCH_WINDOWS if compute.device.type == "cpu" else BATCH_WINDOWS
+    for r, s in zip(torch.split(recording, batch), torch.split(start, batch), strict=True):
         x = sounds.inputs(r, s, windows.window_frames).contiguous(memory_format=compute.memory_format)
         with compute.autocast():
             yield net(x)

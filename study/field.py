@@ -146,7 +146,10 @@ def _heard(paths: Sequence[Path], model: Model, detector: Detector) -> Iterator[
     """Each recording in turn with its calls, on all cores or the GPU; a few are heard ahead, however many there are."""
     torch.set_num_threads(1)
     place = compute.best()
-    workers = cores() if place.device.type == "cpu" else 1
+    workers = min(len(paths), cores() if place.device.type == "cpu" else 1)
+    if workers <= 1:  # a thread of its own would have a heap of its own
+        yield from ((path, _calls(path, model, detector, place)) for path in paths)
+        return
     waiting = iter(paths)
     with ThreadPoolExecutor(workers) as pool:
 

@@ -1,7 +1,8 @@
 """How much memory does `predict --recordings` take? An untrained model of three folds on made-up files of any length.
 
-A row a length: the resident memory that the process had at most (of which `imports` is what the libraries alone take),
-seconds, and the calls that both tables give back. It exits 1 over 1,000 MB.
+A row a length: the resident memory that the process had at most, of which `imports` is what the libraries alone take;
+seconds; and how many calls were found. It exits 1 over 1,000 MB. Linux only: the peak stands in /proc (what `getrusage`
+gives a child process counts the parent's memory too).
 
 Example: python tests/benchmarks/field_memory.py --minutes 1 10 120
 """
@@ -27,7 +28,11 @@ HEAD: Final = """
 | minutes of 48 kHz | peak MB | of it imports | s | minutes heard a second | calls |
 | ---: | ---: | ---: | ---: | ---: | ---: |"""
 IMPORTS: Final = "import study.field"
-PEAK: Final = "import resource, sys; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+PEAK: Final = """
+import re, sys
+from pathlib import Path
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text()).group(1), file=sys.stderr)
+"""
 HEAR: Final = """
 import sys
 from pathlib import Path
@@ -60,7 +65,7 @@ def measured(code: str, *words: object) -> tuple[float, float, str]:
     begun = time.perf_counter()
     command = [sys.executable, "-c", f"{code}\n{PEAK}", *map(str, words)]
     done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
-    return int(done.stderr.split()[-1]) / 1024, time.perf_counter() - begun, done.stdout.strip()
+    return int(done.stderr.split()[-1]) * 1024 / 1e6, time.perf_counter() - begun, done.stdout.strip()
 
 
 def write_model(folder: Path, backbone: str) -> Path:
