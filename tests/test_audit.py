@@ -15,9 +15,12 @@ import soundfile
 from made_model import write_model
 from tiny import Sound, write_folder
 
+from rfcx_model.errors import InputError
 from rfcx_model.recordings import load
+from study.audit import Asked, audit
 from study.audit_folder import DESIGN, Design, read
 from study.audited import Told, audited
+from study.display import Display
 from study.strata import STRATA, allocation
 
 Call = Callable[..., tuple[int, str, str]]
@@ -276,6 +279,27 @@ def test_a_broken_recording_leaves_nothing(call: Call, place: Place, tmp_path: P
     path.write_bytes(path.read_bytes()[:-2000])
     said = refused(call, "audit", place.model, "--data", tiny_folder, "--to", tmp_path / "a", "--windows", 30)
     assert "test002.flac" in said
+    assert [one.name for one in tmp_path.iterdir()] == ["tiny"]
+
+
+@dataclass
+class Thief(Display):
+    """Takes the recordings away once they have been heard, before the drawn windows are written."""
+
+    data: Path = Path()
+
+    def at(self, done: int, total: int | None = None) -> None:
+        super().at(done, total)
+        if done == total:
+            for path in (self.data / "test").iterdir():
+                path.unlink()
+
+
+def test_an_audit_that_fails_while_it_is_written_leaves_nothing(
+    place: Place, tmp_path: Path, tiny_folder: Path
+) -> None:
+    with pytest.raises(InputError, match=r"test00\d.flac: must be readable"):
+        audit(place.model, tiny_folder, tmp_path / "a", Asked(30), Thief(data=tiny_folder))
     assert [one.name for one in tmp_path.iterdir()] == ["tiny"]
 
 
