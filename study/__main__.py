@@ -1,4 +1,4 @@
-"""The command line: which verbs there are, and how each ends. One function a verb, in the three `verbs_of_` modules."""
+"""The command line: which verbs there are, and how each ends. One function a verb, in the four `verbs_of_` modules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from study import verbs_of_data, verbs_of_models, verbs_of_studies
+from study import verbs_of_audit, verbs_of_data, verbs_of_models, verbs_of_studies
 
 app = typer.Typer(
     name="rfcx-study",
@@ -38,6 +38,8 @@ app.command()(verbs_of_models.train)
 app.command()(verbs_of_models.predict)
 app.command()(verbs_of_models.score)
 app.command()(verbs_of_models.reproduce)
+app.command()(verbs_of_audit.audit)
+app.command()(verbs_of_audit.audited)
 
 
 def main() -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from made_model import write_model
 from rich.console import Console
 from tiny import Sound, write_sound
+from untrained_model import write_model
 
 from rfcx_model.errors import InputError, RunError
 from study import field

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_model import write_model
 from safetensors.torch import load_file, save_file
 from tiny import KNOBS
+from untrained_model import write_model
 
 from rfcx_model import spectrogram
 from rfcx_model.errors import InputError

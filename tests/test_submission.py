@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_model import write_model
 from rich.console import Console
+from untrained_model import write_model
 
 from rfcx_model.errors import InputError, RunError
 from study.display import Display
