@@ -6,30 +6,39 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 
 from rfcx_model import compute, priors
 from rfcx_model.errors import InputError, RunError
 from rfcx_model.hyperparameters import flatten
+from rfcx_model.listening import listen, richest
+from rfcx_model.metrics import OutOfFold
 from rfcx_model.priors import Priors
-from rfcx_model.recordings import Recordings, load
+from rfcx_model.recordings import load
 from study import recipe
 from study.bundle import CARD, CONFIG, Bundle, load_bundle
 from study.display import Display
 from study.final_board import FinalBoard
 from study.machine import cores
+from study.model_card import Measured
 from study.model_folder import FORMAT, SPECIES, digest, write_front_end
-from study.setting import Setting, spectrograms
+from study.model_page import Trained, page_of
+from study.page import HTML, MARKDOWN, render
+from study.setting import Alone, Setting, spectrograms, workshop
 from study.stage_tasks import StageOrder, train_stages
 from study.store import Stored, open_store
 from study.study_folder import digests
 from study.work import stored_request
+
+CARD_PAGE: Final = "card.html"
+PICTURES: Final = 3
+"""Recordings that the card shows, those with most confirmed species."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +48,6 @@ class Places:
     store: Path | None
     cache: Path
     board: Path | None = None  # of TensorBoard; None: beside the model
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """What a final training has made. `metrics` are out of fold, and empty for models of all recordings."""
-
-    bundle: Bundle
-    recordings: Recordings
-    weights: Sequence[dict[str, torch.Tensor]]  # of each model
-    metrics: Mapping[str, float | None]
-    pretrained: Mapping[str, str]
-    whole: bool  # whether each model has learnt from all recordings
-    priors: Priors | None  # fitted out of fold
 
 
 def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Display, whole: int = 0) -> Path:
@@ -88,20 +84,32 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
         for place in range(len(request.held_out))
     ]
     metrics = dict(results[0].state.facts["metrics"])
-    fitted = None if whole else _priors(recordings, results[0].outputs)
-    _write_model(to, Trained(bundle, recordings, weights, metrics, setting.pretrained, whole > 0, fitted))
+    measured = None if whole else _measured(setting, bundle, requests[0], results[0])
+    fitted = None if measured is None else _priors(measured)
+    _write_model(to, Trained(bundle, recordings, weights, metrics, setting.pretrained, whole > 0, fitted, measured))
     return to
 
 
-def _priors(recordings: Recordings, outputs: Mapping[str, np.ndarray]) -> Priors | None:
-    """Class priors fitted on the models' out-of-fold scores; None where these are not kept or list too little."""
-    if not {"recording_scores", "folds"} <= outputs.keys():
+def _measured(setting: Setting, bundle: Bundle, request: recipe.Request, result: Stored) -> Measured | None:
+    """What the fold models said out of fold, and what they hear in a few recordings; None where that is not kept."""
+    if not {"recording_scores", "box_scores", "folds"} <= result.outputs.keys():
         return None
-    boxes = recordings.boxes[recordings.boxes["positive"]]
-    truth = np.zeros((len(recordings.train), len(recordings.species)), dtype=bool)
-    truth[boxes["recording"], boxes["species"]] = True
+    h = bundle.hyperparameters
+    place = workshop(setting, h, bundle.seed, lease=Alone(), tick=lambda _: None)
+    said = OutOfFold(*(result.outputs[name] for name in ("recording_scores", "box_scores", "folds")))
+    chosen = richest(place.corpus.listed, place.corpus.folds, PICTURES)
+    heard = []
+    for model, folds in enumerate(request.held_out):
+        mine = [one for one in chosen if place.corpus.folds[one] in folds]
+        heard += listen(result.state.weights(model), mine, h, place.corpus, place.compute) if mine else []
+    return Measured(setting.recordings, place.corpus, h.frontend, said, sorted(heard, key=lambda one: one.recording))
+
+
+def _priors(measured: Measured) -> Priors | None:
+    """Class priors fitted on the models' out-of-fold scores; None where too little is listed."""
+    said = measured.said
     try:
-        return priors.fit(truth, outputs["recording_scores"], outputs["folds"])
+        return priors.fit(measured.corpus.listed.truth(len(said.folds)), said.recording_scores, said.folds)
     except ValueError:
         return None
 
@@ -170,7 +178,9 @@ def _write_model(to: Path, made: Trained) -> None:
         column = "\n".join(["species_id", *map(str, recordings.species)]) + "\n"
         (half / SPECIES).write_text(column, encoding="utf-8")
         write_front_end(half, bundle.hyperparameters.frontend)
-        (half / CARD).write_text(_card(made), encoding="utf-8")
+        page, shown_sections = page_of(made)
+        (half / CARD).write_text(render(MARKDOWN, page, shown_sections), encoding="utf-8")
+        (half / CARD_PAGE).write_text(render(HTML, page, shown_sections), encoding="utf-8")
         config = {
             "format": FORMAT,
             "hyperparameters": flatten(bundle.hyperparameters),
@@ -189,57 +199,3 @@ def _write_model(to: Path, made: Trained) -> None:
     except BaseException:
         shutil.rmtree(half, ignore_errors=True)
         raise
-
-
-def _card(made: Trained) -> str:
-    bundle, recordings, metrics = made.bundle, made.recordings, made.metrics
-    same = bundle.data_fingerprint == recordings.fingerprint
-    lines = [
-        f"# Model of {bundle.study}, trial {bundle.trial}",
-        "",
-        f"- Trained on {len(recordings.train)} recordings, {len(recordings.species)} species"
-        f" ({'the data of the search' if same else 'other data than the search'})",
-        f"- Data fingerprint {recordings.fingerprint}",
-        f"- {_models(made)}; a prediction is the mean of theirs",
-        f"- Seed {bundle.seed}; commit of the study {bundle.commit}",
-        *_on_priors(made.priors),
-        *(f"- Pretrained weights {name}, SHA-256 {digest}" for name, digest in made.pretrained.items()),
-        "",
-        *_out_of_fold(metrics, same),
-        "",
-        "`rfcx-study predict MODEL --data DATA --to submission.csv` writes a submission.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _models(made: Trained) -> str:
-    count = len(made.weights)
-    if made.whole:
-        return f"{count} models of different seeds, each trained on all recordings"
-    return f"{count} fold models"
-
-
-def _on_priors(told: Priors | None) -> list[str]:
-    if told is None:
-        return []
-    source = "how often a species is listed" if told.source == "listed" else "what the models hear on the whole"
-    return [
-        f"- Class priors (`predict --priors`) by {source}, weight {told.weight:g}: out-of-fold LWLRAP "
-        f"{told.cross_fitted:.4f} instead of {told.plain:.4f}, fitted on the other folds each time"
-    ]
-
-
-def _out_of_fold(metrics: Mapping[str, float | None], same: bool) -> list[str]:
-    if not metrics:
-        return [
-            "These models have learnt from every recording, so there is none left that could say how good they are."
-        ]
-    return [
-        "Out-of-fold scores of these very models"
-        + (" (where the search had no lockbox the trial was chosen by them, so they are optimistic):" if same else ":"),
-        "",
-        "| metric | value |",
-        "| --- | ---: |",
-        *(f"| {name} | {value:.4f} |" for name, value in metrics.items() if value is not None),
-    ]

@@ -16,7 +16,6 @@ from study import (
     edges,
     figures,
     figures_knobs,
-    markdown,
     pruning_told,
     sentences,
     species_precision,
@@ -28,7 +27,7 @@ from study.coordinates import axes_of, drawn_knobs
 from study.facts import Facts, compute
 from study.importance import Scored, ranking
 from study.knob import Knob
-from study.prose import parts
+from study.page import HTML, MARKDOWN, Page, render
 from study.section import Exhibit, Section, confirmation_section, exhibit
 from study.species_precision import SpeciesPrecision
 from study.study_json import read_study, sound
@@ -59,8 +58,8 @@ def write(study_folder: Path) -> tuple[Path, Path]:
     confirmed = confirmed_section.told(study_folder, trials)
     shown = sections(told, compared, _species(study_folder, told, trials), confirmed)
     return (
-        write_whole(study_folder / "report.html", render("report.html.j2", told, shown)),
-        write_whole(study_folder / "report.md", render("report.md.j2", told, shown)),
+        write_whole(study_folder / "report.html", render(HTML, page(told), shown)),
+        write_whole(study_folder / "report.md", render(MARKDOWN, page(told), shown)),
     )
 
 
@@ -96,26 +95,14 @@ def sections(
     ]
 
 
-def render(template: str, told: Facts, shown: Sequence[Section]) -> str:
-    """A template of this package, filled. HTML is escaped everywhere; Markdown text is made safe by its filters."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("study", "templates"),
-        autoescape=template.endswith(".html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def page(told: Facts) -> Page:
+    """Head and foot of the report."""
+    return Page(
+        name=told.name,
+        title=f"{told.name}: study report",
+        lead=told.question or "The question is not on record.",
+        foot="Made by rfcx-study from what stands in the study's folder alone.",
     )
-    environment.filters |= {
-        "cell": markdown.cell,
-        "line": markdown.line,
-        "sentence": markdown.sentence,
-        "table": markdown.table,
-        "parts": parts,
-    }
-    there = [part for part in shown if part.sentences or part.exhibits]
-    return environment.get_template(template).render(facts=told, sections=there)
 
 
 def _facts(study_folder: Path, trials: Sequence[Trial]) -> Facts:

@@ -26,6 +26,7 @@ from study import event_files
 from study.bundle import Bundle, to_json
 from study.display import Display
 from study.final import Places, train
+from study.model_card import FIGURES
 from study.model_folder import load_model
 from study.recipe import Request, earlier, trial_request, whole_request
 from study.setting import Alone, Setting, workshop
@@ -112,7 +113,8 @@ def test_models_of_all_recordings_are_found_written_and_heard_with(made: Made) -
     assert (config["trained_on"], config["metrics"]) == ("all recordings", {})
     card = (folder / "card.md").read_text()
     assert "2 models of different seeds, each trained on all recordings" in card
-    assert "none left that could say how good they are" in card
+    assert "none is left to measure them on" in card
+    assert "## Calibration" not in card
     model = load_model(folder)
     assert len(model.nets) == 2
     weights = [net.state_dict()["class_head.weight"] for net in model.nets]
@@ -146,7 +148,7 @@ def test_a_bundle_refits_on_other_data_with_other_species(made: Made) -> None:
     made.have([trial_request(made.h, (0, 1), SEED)], other)
     folder, _ = made.train(data=other)
     assert load_model(folder).species == (0, 1)
-    assert "2 species (other data than the search)" in (folder / "card.md").read_text()
+    assert "2 species, other data than the search" in (folder / "card.md").read_text()
 
 
 def test_pretrained_weights_stand_in_the_model_with_their_hash_and_others_are_refused(made: Made) -> None:
@@ -165,12 +167,47 @@ def test_pretrained_weights_stand_in_the_model_with_their_hash_and_others_are_re
     folder, said = made.train()
     assert "nothing was trained" in said
     assert json.loads((folder / "config.json").read_text())["pretrained"] == {source: digest}
-    assert f"Pretrained weights {source}, SHA-256 {digest}" in (folder / "card.md").read_text()
+    assert f"SHA-256 {digest}" in (folder / "card.md").read_text()
 
     write(2)
     assert network.pretrained_digest(made.h.network) != digest
     with pytest.raises(InputError, match=r"must have the weights that the study began with .* but on .* others"):
         made.have([whole_request(made.h, (0, 1), SEED)], pretrained={source: digest})
+
+
+def test_the_card_tells_the_scores_that_the_ruler_gives_and_opens_offline(made: Made) -> None:
+    made.have([trial_request(made.h, (0, 1), SEED)])
+    folder, _ = made.train()
+    metrics = json.loads((folder / "config.json").read_text())["metrics"]
+    card, page = (folder / "card.md").read_text(), (folder / "card.html").read_text()
+    for name, title in FIGURES.items():
+        assert f"| {title} | {metrics[name]:.4f} | " in card
+    for heading in (
+        "Scores",
+        "By species",
+        "Precision and recall",
+        "Calibration",
+        "What it hears",
+        "Limits",
+        "Settings",
+    ):
+        assert f"## {heading}\n" in card
+        assert f"<h2>{heading}</h2>" in page
+    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/svg+xml;base64,") == 3
+    assert "http" not in page.replace("http-equiv", "")
+    assert {"card.html", "card.md", "frontend.safetensors"} <= set(
+        json.loads((folder / "config.json").read_text())["sha256"]
+    )
+
+
+def test_names_with_markup_are_text_in_the_card(made: Made) -> None:
+    made.have([whole_request(made.h, (0, 1), SEED)])
+    made.bundle(study="<b>a|b</b>`c`")
+    folder = train(made.folder / "bundle", made.data, made.folder / "model", made.places, QUIET, whole=1)
+    page = (folder / "card.html").read_text()
+    assert "<b>a" not in page
+    assert "&lt;b&gt;a|b&lt;/b&gt;`c`" in page
 
 
 def test_an_existing_target_is_refused(made: Made) -> None:

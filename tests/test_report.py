@@ -18,6 +18,7 @@ from rfcx_model.errors import InputError
 from study import report, sentences, tables
 from study.confirmed_section import Confirmed
 from study.facts import Row, finite, pareto_front, running_best, short_names, shown
+from study.page import MARKDOWN, render
 from study.section import confirmation_section
 from study.study_json import active_values, searched_knobs
 
@@ -149,7 +150,7 @@ def test_the_confirmation_stands_right_after_the_answer(tmp_path: Path) -> None:
     parts = report.sections(told, confirmed=Confirmed(section, ("Better.",)))
     assert parts[0].sentences[0] == "Better."
     assert [part.title for part in parts].count("Confirmation") == 1
-    text = report.render("report.md.j2", told, parts)
+    text = render(MARKDOWN, report.page(told), parts)
     assert "## Confirmation\n\nBetter.\n\n### Differences\n\n| arm | difference |\n| --- | ---: |\n| a | 0.1 |" in text
 
 
