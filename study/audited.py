@@ -187,6 +187,12 @@ def _warnings(sample: Sample, answers: Sequence[str], parts: list[_Part]) -> Ite
                 f"{'above' if part.above else 'not above'} the threshold is judged, so "
                 f"{'precision and recall are' if part.above else 'recall is'} not known"
             )
+    found = {side: sum(part.answers[YES] for part in parts if part.above == side) for side in (True, False)}
+    if found[True] and not found[False] and not all(part.above for part in parts):
+        yield (
+            f"{sample.name}: no missed call was drawn, so recall has an estimate of 1; with few draws that is "
+            "likely too high: go by its interval, or draw more"
+        )
     if not any(part.above for part in parts):
         yield f"{sample.name}: no window scores above the threshold, so there is no precision; a lower one may have one"
 

@@ -181,7 +181,19 @@ def test_whoever_stops_early_has_a_smaller_draw_and_is_told(call: Call, place: P
     assert told.warnings[0] == "s0: 20 of 60 windows are not judged yet; the others stand for all"
     assert not any("skipped" in line for line in told.warnings)
     answer(folder, lambda *_: "n")  # the rest
-    assert audited(folder).warnings == ()
+    assert not any("not judged" in line for line in audited(folder).warnings)
+
+
+def test_a_recall_of_one_is_not_left_to_stand_alone(call: Call, place: Place, tmp_path: Path) -> None:
+    folder = drawn(call, place, tmp_path / "audit", 30, "--species", 0)
+    answer(folder, expert)
+    told = audited(folder)
+    (row,) = told.rows
+    assert row.quality.recall.value == 1.0
+    assert row.quality.recall.low < 0.9
+    (said,) = told.warnings
+    assert said.startswith("s0: no missed call was drawn")
+    assert audited(folder, 0.0).warnings == ()  # where all windows are above nothing can be missed
 
 
 def test_whoever_skips_windows_is_warned(call: Call, place: Place, tmp_path: Path) -> None:
