@@ -55,6 +55,8 @@ class Priors:
 def fit(truth: ArrayLike, probabilities: ArrayLike, folds: ArrayLike) -> Priors:
     """The prior and the weight with the highest out-of-fold LWLRAP on listed labels; of equals the smaller weight.
 
+    Where priors that were fitted on the other folds do not raise it, the weight is 0: then they change nothing.
+
     Args:
         truth: (recording, species) 0 or 1, what is listed
         probabilities: (recording, species) out of fold
@@ -79,8 +81,8 @@ def fit(truth: ArrayLike, probabilities: ArrayLike, folds: ArrayLike) -> Priors:
         source, weight = _best(y[others], p[others])
         moved[~others] = _moved(p[~others], weight, log_prior(source, y[others], p[others]))
     source, weight = _best(y, p)
-    told = tuple(log_prior(source, y, p).tolist())
-    return Priors(source, weight, told, plain=lwlrap(y, p), cross_fitted=lwlrap(y, moved))
+    told, plain, cross_fitted = tuple(log_prior(source, y, p).tolist()), lwlrap(y, p), lwlrap(y, moved)
+    return Priors(source, weight if cross_fitted > plain else 0.0, told, plain, cross_fitted)
 
 
 def apply(priors: Priors, probabilities: ArrayLike) -> Floats:

@@ -195,6 +195,8 @@ def _write_model(to: Path, made: Trained) -> None:
             "sha256": {path.name: digest(path) for path in sorted(half.iterdir())},
         }
         (half / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        for path in half.iterdir():
+            path.chmod(0o644)  # safetensors writes for its owner alone
         half.rename(to)
     except BaseException:
         shutil.rmtree(half, ignore_errors=True)

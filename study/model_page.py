@@ -80,6 +80,8 @@ def _on_priors(told: Priors | None) -> str:
     if told is None:
         return "none fitted"
     source = "how often a species is listed" if told.source == "listed" else "what the models hear on the whole"
+    if told.weight == 0:
+        return f"do not pay: out-of-fold LWLRAP {told.cross_fitted:.4f} with them, {told.plain:.4f} without"
     return (
         f"by {source}, weight {told.weight:g} (predict --priors): out-of-fold LWLRAP {told.cross_fitted:.4f} instead "
         f"of {told.plain:.4f}, fitted on the other folds each time"

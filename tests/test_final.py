@@ -117,6 +117,7 @@ def test_models_of_all_recordings_are_found_written_and_heard_with(made: Made) -
     assert "## Calibration" not in card
     model = load_model(folder)
     assert len(model.nets) == 2
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in folder.iterdir())
     weights = [net.state_dict()["class_head.weight"] for net in model.nets]
     assert not torch.equal(*weights)
     submission = write_submission(folder, made.data, made.folder / "submission.csv", QUIET)

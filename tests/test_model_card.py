@@ -39,6 +39,7 @@ def test_average_precision_by_species_is_scikit_learns(measured: Measured) -> No
     truth, said = np.arange(12) % 3, measured.said.recording_scores
     for place, one in enumerate(species(measured, _weights(measured))):
         assert (one.number, one.listed) == (place, 4)
+        assert one.precision.value is not None
         assert one.precision.value == pytest.approx(average_precision_score(truth == place, said[:, place]))
         assert one.precision.low is not None
         assert one.precision.high is not None

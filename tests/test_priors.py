@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfcx_model.metrics import lwlrap
-from rfcx_model.priors import Priors, apply, fit, log_prior
+from rfcx_model.priors import WEIGHTS, Priors, Source, apply, fit, log_prior
 
+SOURCES: tuple[Source, ...] = ("listed", "heard")
 Y = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], dtype=bool)
 
 
@@ -70,9 +71,21 @@ def test_the_promise_is_cross_fitted_by_hand() -> None:
     truth, p, folds = noisy(3, skew=0.4, recordings=60)
     moved = p.copy()
     for fold in range(3):
-        others = fit(truth[folds != fold], p[folds != fold], folds[folds != fold])
-        moved[folds == fold] = apply(others, p[folds == fold])
+        mine, others = folds == fold, folds != fold
+        tried = [
+            Priors(source, weight, tuple(log_prior(source, truth[others], p[others])), plain=0.0, cross_fitted=0.0)
+            for weight in WEIGHTS
+            for source in SOURCES
+        ]
+        best = max(tried, key=lambda one: lwlrap(truth[others], apply(one, p[others])))  # of equals the first
+        moved[mine] = apply(best, p[mine])
     assert fit(truth, p, folds).cross_fitted == pytest.approx(lwlrap(truth, moved))
+
+
+def test_where_the_promise_is_negative_priors_change_nothing() -> None:
+    found = [fit(*noisy(seed, skew=0.0, recordings=60)) for seed in range(8)]
+    assert any(one.gain < 0 for one in found)
+    assert all(one.weight == 0 for one in found if one.gain <= 0)
 
 
 def test_recordings_of_a_negative_fold_are_left_out() -> None:
