@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from study.candidates import finished as finished_of
 from study.candidates import ranking
 from study.confirmed import Confirmation, Standing, confirmation
 from study.facts import finite, shown
+from study.recording_intervals import DRAWS, Interval, of_figure, weights
+from study.reweighted import FIGURES
+from study.scored import out_of_fold, read_ruler
 from study.study_json import read_study, recipe_of, stages_of
 from study.tables import number, signed
 from study.trials import Trial, read_trials
@@ -37,7 +40,8 @@ def export(study_folder: Path, bundle: Path, trial: int | None = None) -> Path:
     if os.path.lexists(bundle):
         raise InputError(f"{bundle}: exists already. Give a folder that does not exist yet, or remove it.")
     made = _bundle(study_folder, study, chosen)
-    _write(bundle, {CONFIG: to_json(made), CARD: card(made, study, trials, Chosen(trial, confirmed))})
+    sure = Sure(*(_intervals(study_folder, one) for one in (chosen, _first(trials))))
+    _write(bundle, {CONFIG: to_json(made), CARD: card(made, study, trials, Chosen(trial, confirmed), sure)})
     return bundle
 
 
@@ -99,10 +103,38 @@ class Chosen:
         return f"the highest mean score over {replicates} replicates" if replicates > 1 else "the highest score"
 
 
-def card(made: Bundle, study: Mapping[str, Any], trials: list[Trial], chosen: Chosen) -> str:
+@dataclass(frozen=True)
+class Sure:
+    """Intervals over recordings of the trial's metrics and of the baseline's, by name; empty where none can be told."""
+
+    mine: Mapping[str, Interval] = field(default_factory=dict)
+    first: Mapping[str, Interval] = field(default_factory=dict)
+
+
+def _intervals(folder: Path, trial: Trial | None) -> dict[str, Interval]:
+    """Of the metrics of a trial, where its out-of-fold scores are on file."""
+    said = out_of_fold(folder, trial) if trial is not None else None
+    try:
+        ruler = read_ruler(folder)
+    except InputError:
+        return {}
+    if said is None or len(said.folds) != len(ruler.ids) or len(said.box_scores) != len(ruler.listed.recording):
+        return {}
+    drawn = weights(ruler.listed, said, ruler.groups)
+    try:
+        return {name: of_figure(name, ruler.listed, said, drawn) for name in FIGURES}
+    except ValueError:  # a score is NaN
+        return {}
+
+
+def _first(trials: list[Trial]) -> Trial | None:
+    return next((trial for trial in finished_of(trials) if trial.origin == "baseline"), None)
+
+
+def card(made: Bundle, study: Mapping[str, Any], trials: list[Trial], chosen: Chosen, sure: Sure = Sure()) -> str:
     """card.md: how the configuration was chosen, what it changes, how it scored, and the commands to a submission."""
     finished = finished_of(trials)
-    first = next((trial for trial in finished if trial.origin == "baseline"), None)
+    first = _first(trials)
     replicates = {trial.replicate for trial in finished if trial.config == flatten(made.hyperparameters)}
     lines = [
         f"# {_text(made.study)}, trial {made.trial}",
@@ -118,10 +150,16 @@ def card(made: Bundle, study: Mapping[str, Any], trials: list[Trial], chosen: Ch
         "",
         "## Scores, out of fold",
         "",
-        "| metric | this trial | baseline |",
-        "| --- | ---: | ---: |",
-        f"| score | {number(made.score)} | {number(finite(first.score) if first else None)} |",
-        *(f"| {_text(n)} | {number(v)} | {_beside(first, n)} |" for n, v in made.metrics.items() if n != "score"),
+        "| metric | this trial | 95 % | baseline | 95 % |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        f"| score | {number(made.score)} |  | {number(finite(first.score) if first else None)} |  |",
+        *(
+            f"| {_text(n)} | {number(v)} | {_span(sure.mine, n)} | {_beside(first, n)} | {_span(sure.first, n)} |"
+            for n, v in made.metrics.items()
+            if n != "score"
+        ),
+        "",
+        f"Intervals: {_covered(sure)}",
         "",
         f"Difference of the score: {signed(made.score - first.score if first and first.score is not None else None)}.",
         "",
@@ -217,6 +255,19 @@ def _difference(chosen: Hyperparameters, first: Trial | None) -> list[str]:
         return [*note, "Nothing."]
     head = ["| knob | this trial | " + against + " |", "| --- | --- | --- |"]
     return [*note, *head, *(f"| {n} | {_text(shown(v))} | {_text(shown(reference[n]))} |" for n, v in changed)]
+
+
+def _span(intervals: Mapping[str, Interval], name: str) -> str:
+    return intervals[name].span if name in intervals else ""
+
+
+def _covered(sure: Sure) -> str:
+    if not sure.mine:
+        return "none, the trial's out-of-fold scores are not on file."
+    return (
+        f"the middle 95 % of {DRAWS} draws of the recordings, whole sites where the data name them. They cover neither "
+        "another partition nor another training."
+    )
 
 
 def _beside(first: Trial | None, name: str) -> str:

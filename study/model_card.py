@@ -20,14 +20,13 @@ from rfcx_model.listening import Heard
 from rfcx_model.metrics import OutOfFold
 from rfcx_model.recordings import Recordings
 from study import model_figures, picture
-from study.compare import draws
 from study.precision_recall import Judged
-from study.reweighted import average_precisions, reweighted
+from study.recording_intervals import DRAWS, Interval, interval, of_figure, weights
+from study.reweighted import average_precisions
 from study.section import Exhibit, Section, exhibit
 from study.showcase import SAID, listed_boxes
 from study.tables import Table, number
 
-DRAWS: Final = 1000
 Floats = NDArray[np.float64]
 FIGURES: Final = {
     "lwlrap": "LWLRAP",
@@ -56,15 +55,6 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A figure as the recordings stand, and the middle 95 % of its bootstrap."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True)
 class Species:
     """One species: recordings that list it, and average precision over recordings."""
 
@@ -80,10 +70,10 @@ def sections(measured: Measured | None, optimistic: bool) -> list[Section]:
     """
     if measured is None:
         return [Section("Scores", ["These models have learnt from every recording: none is left to measure them on."])]
-    weights = _weights(measured)
+    drawn = drawn_weights(measured)
     return [
-        _scores(measured, weights, optimistic),
-        _by_species(measured, weights),
+        _scores(measured, drawn, optimistic),
+        _by_species(measured, drawn),
         _curves(measured.judged),
         _calibrated(measured.judged),
         _pictures(measured),
@@ -101,36 +91,18 @@ def _limits() -> list[str]:
     ]
 
 
-def _weights(measured: Measured) -> Floats:
-    """(1 + draw, recording) how often each counts: as they stand, then drawn again, whole sites where known."""
-    listed, scored = measured.corpus.listed, measured.said.folds >= 0
-    held = scored & np.isin(np.arange(len(scored)), listed.recording)
+def drawn_weights(measured: Measured) -> Floats:
+    """(1 + draw, recording) how often each counts; see `recording_intervals.weights`."""
     train = measured.recordings.train
     sites = train["site"].to_numpy(dtype=str)
     names = train["recording_id"].to_numpy(dtype=str) if (sites == "").any() else sites
-    weights = np.zeros((1 + DRAWS, len(scored)))
-    weights[0] = 1.0
-    groups = np.unique(names[held], return_inverse=True)[1]
-    weights[1:, held] = draws(groups, DRAWS, np.random.default_rng(0))
-    return weights
+    groups = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return weights(measured.corpus.listed, measured.said, groups)
 
 
-def _interval(drawn: NDArray[np.float64]) -> Interval:
-    """(1 + draw,) to a figure and its interval."""
-    value, again = float(drawn[0]), drawn[1:][np.isfinite(drawn[1:])]
-    if not np.isfinite(value):
-        return Interval(None, None, None)
-    low, high = np.quantile(again, [0.025, 0.975]) if len(again) else (np.nan, np.nan)
-    return Interval(value, float(low), float(high))
-
-
-def _span(one: Interval) -> tuple[str, str]:
-    return number(one.value), "–" if one.value is None else f"{number(one.low)} to {number(one.high)}"
-
-
-def _scores(measured: Measured, weights: Floats, optimistic: bool) -> Section:
+def _scores(measured: Measured, drawn: Floats, optimistic: bool) -> Section:
     listed, said = measured.corpus.listed, measured.said
-    found = {name: _interval(reweighted(name, listed, said, weights)) for name in FIGURES}
+    found = {name: of_figure(name, listed, said, drawn) for name in FIGURES}
     sentences = [
         f"Out of fold: {int((said.folds >= 0).sum())} recordings, each scored by the one model that had not seen it. "
         f"Intervals are the middle 95 % of {DRAWS} draws of the recordings, whole sites where the data name them; they "
@@ -141,33 +113,33 @@ def _scores(measured: Measured, weights: Floats, optimistic: bool) -> Section:
             "Where the search had no lockbox the setting was chosen by scores on these recordings, so they are "
             "optimistic."
         )
-    rows = tuple((FIGURES[name], *_span(one)) for name, one in found.items())
+    rows = tuple((FIGURES[name], number(one.value), one.span) for name, one in found.items())
     return Section("Scores", sentences, [Exhibit("Scores", Table(("figure", "value", "95 %"), rows, 1))])
 
 
-def species(measured: Measured, weights: Floats) -> list[Species]:
+def species(measured: Measured, drawn: Floats) -> list[Species]:
     """Average precision of each, in the order of the data."""
     listed, said = measured.corpus.listed, measured.said
     truth = listed.truth(len(said.folds)) & (said.folds >= 0)[:, None]
-    drawn = average_precisions(listed, said, weights)
+    each = average_precisions(listed, said, drawn)
     return [
-        Species(int(name), int(truth[:, place].sum()), _interval(drawn[:, place]))
+        Species(int(name), int(truth[:, place].sum()), interval(each[:, place]))
         for place, name in enumerate(measured.recordings.species)
     ]
 
 
-def _by_species(measured: Measured, weights: Floats) -> Section:
-    found = species(measured, weights)
-    rows = tuple((str(one.number), str(one.listed), *_span(one.precision)) for one in found)
+def _by_species(measured: Measured, drawn: Floats) -> Section:
+    found = species(measured, drawn)
+    rows = tuple((str(one.number), str(one.listed), number(one.precision.value), one.precision.span) for one in found)
     table = Table(("species", "recordings", "AP", "95 %"), rows, 1)
     words = (
         "Average precision of recordings by species: 1 where all recordings that list it score above all others; "
         "chance is the share of recordings that list it."
     )
-    drawn = [one for one in found if one.precision.value is not None]
-    if not drawn:
+    told = [one for one in found if one.precision.value is not None]
+    if not told:
         return Section("By species", ["No species is listed in a recording that was scored."], [])
-    return Section("By species", [words], [exhibit("By species", table, lambda: model_figures.by_species(drawn))])
+    return Section("By species", [words], [exhibit("By species", table, lambda: model_figures.by_species(told))])
 
 
 def _curves(judged: Judged) -> Section:

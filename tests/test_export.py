@@ -4,15 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_scores import leave_scores
 from made_study import STUDY, ended, epoch, make_study, started, write
 
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import build, flatten
+from rfcx_model.metrics import OutOfFold, balanced_precision
 from study.bundle import CONFIG, Bundle, load_bundle, to_json
 from study.export import export
+from study.recording_intervals import of_figure, weights
+from study.scored import Ruler, out_of_fold, read_ruler
 from study.trials import read_trials
 
 SITE = "stage3.mixup_site"
@@ -84,11 +89,39 @@ def test_the_card_says_how_it_was_chosen_what_differs_and_what_comes_next(tmp_pa
     assert "Chosen: the highest score, out of 2 finished trials of 3." in card
     assert "Confirmed: no." in card
     assert "| stage3.mixup_site | stage4 | input |" in card
-    assert "| score | 0.7500 | 0.5000 |" in card
+    assert "| score | 0.7500 |  | 0.5000 |  |" in card
+    assert "Intervals: none, the trial's out-of-fold scores are not on file." in card
     assert "Difference of the score: +0.2500." in card
     assert "rfcx-study train BUNDLE --data DATA --to MODEL\nrfcx-study predict MODEL --data DATA" in card
     for fact in (STUDY["data"]["fingerprint"], STUDY["folds_hash"], STUDY["commit"], "torch 2.15.0", "Seed: 7"):
         assert fact in card
+
+
+def test_the_card_has_intervals_over_recordings_where_the_scores_are_on_file(tmp_path: Path) -> None:
+    study = _study(tmp_path / "study", ("COMPLETE", 0.5), ("COMPLETE", 0.75))
+    leave_scores(study, {0: 1.0, 1: 1.5})
+    card = (export(study, tmp_path / "bundle") / "card.md").read_text()
+    assert "Intervals: the middle 95 % of 1000 draws of the recordings" in card
+    ruler, trial = read_ruler(study), read_trials(study / "trials.jsonl")[1]
+    said = out_of_fold(study, trial)
+    assert said is not None
+    told = of_figure("precision", ruler.listed, said, weights(ruler.listed, said, ruler.groups))
+    assert told.value == pytest.approx(balanced_precision_of(ruler, said))
+    assert told.low is not None
+    assert told.high is not None
+    assert told.low < told.value < told.high
+    assert f"| precision | 0.3000 | {told.low:.4f} to {told.high:.4f} | 0.3000 | " in card
+
+
+def balanced_precision_of(ruler: Ruler, said: OutOfFold) -> float:
+    return balanced_precision(ruler.listed.positive, said.box_scores, ruler.listed.species)[0]
+
+
+def test_scores_of_other_data_give_no_interval(tmp_path: Path) -> None:
+    study = _study(tmp_path / "study", ("COMPLETE", 0.5), ("COMPLETE", 0.75))
+    leave_scores(study, {0: 1.0, 1: 1.5})
+    np.savez(study / "trials" / "0001" / "scores.npz", recording_scores=[[0.5]], box_scores=[0.5], folds=[0])
+    assert "Intervals: none" in (export(study, tmp_path / "bundle") / "card.md").read_text()
 
 
 def test_a_trial_can_be_asked_for_by_number(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from rfcx_model.hyperparameters import build
 from rfcx_model.metrics import OutOfFold
 from rfcx_model.recordings import load
 from rfcx_model.spectrogram_cache import prepare
-from study.model_card import Measured, _weights, sections, species
+from study.model_card import Measured, drawn_weights, sections, species
 
 TITLES = ["Scores", "By species", "Precision and recall", "Calibration", "What it hears", "Limits"]
 
@@ -37,14 +37,14 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
 
 def test_average_precision_by_species_is_scikit_learns(measured: Measured) -> None:
     truth, said = np.arange(12) % 3, measured.said.recording_scores
-    for place, one in enumerate(species(measured, _weights(measured))):
+    for place, one in enumerate(species(measured, drawn_weights(measured))):
         assert (one.number, one.listed) == (place, 4)
         assert one.precision.value is not None
         assert one.precision.value == pytest.approx(average_precision_score(truth == place, said[:, place]))
         assert one.precision.low is not None
         assert one.precision.high is not None
         assert one.precision.low <= one.precision.value <= one.precision.high
-    assert [one.precision.low for one in species(measured, _weights(measured))][2] == 1.0  # it never errs
+    assert [one.precision.low for one in species(measured, drawn_weights(measured))][2] == 1.0  # it never errs
 
 
 def test_sections_say_what_the_boxes_say_by_hand(measured: Measured) -> None:
@@ -66,7 +66,7 @@ def test_sections_say_what_the_boxes_say_by_hand(measured: Measured) -> None:
 def test_recordings_that_were_not_scored_count_nowhere(measured: Measured) -> None:
     said = measured.said
     locked = replace(measured, said=replace(said, folds=np.where(np.arange(12) < 2, -1, said.folds)))
-    found = species(locked, _weights(locked))
+    found = species(locked, drawn_weights(locked))
     assert [one.listed for one in found] == [3, 3, 4]
     assert all(one.precision.value == 1.0 for one in found)
 
