@@ -107,6 +107,7 @@ def test_the_card_has_intervals_over_recordings_where_the_scores_are_on_file(tmp
     assert said is not None
     told = of_figure("precision", ruler.listed, said, weights(ruler.listed, said, ruler.groups))
     assert told.value == pytest.approx(balanced_precision_of(ruler, said))
+    assert told.value is not None
     assert told.low is not None
     assert told.high is not None
     assert told.low < told.value < told.high
