@@ -330,3 +330,11 @@ def test_ways_to_finish_are_told_less_the_plain_one_by_hand() -> None:
         "| plain | 0.5000 |  |",
         f"| ema | 0.5600 | +0.0600 ± {12.706 * 0.04:.4f} |",  # t(0.975, 1) · s/√2 of 0.10 and 0.02
     ]
+
+
+@pytest.mark.parametrize("name", ["development", "sealed"])
+def test_the_readme_shows_what_the_kept_rows_say(name: forests.Set) -> None:
+    kept = [row for row in rows.read(choice.CHOICE.with_name("measured.jsonl")) if row.forest in forests.SETS[name]]
+    assert len(kept) == 2 * 12 * len(forests.SETS[name])
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert tables(kept, 12, each=False) in readme
