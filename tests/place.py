@@ -19,7 +19,7 @@ from tiny import KNOBS, fixed, write_folder
 from study.trials import Trial, read_trials
 
 ROOT = Path(__file__).parent.parent
-PATIENCE_S = 150.0
+PATIENCE_S = 300.0
 LISTEN = "0A"
 SEARCHED = """
 [scientific]

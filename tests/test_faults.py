@@ -23,7 +23,7 @@ TROUBLE = """
 # Trial 1 raises, trial 2 loses its score, trial 3's worker is killed once.
 def change(module):
     floor = module._floor
-    def troubled(job, number, step, metrics):
+    def troubled(study, ledger, number, step, metrics):
         if number == 1 and step == 2:
             raise RuntimeError("made to fail")
         if number == 2 and step == 2:
@@ -31,7 +31,7 @@ def change(module):
         if number == 3 and step == 3 and not os.path.exists({mark!r}):
             open({mark!r}, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
-        return floor(job, number, step, metrics)
+        return floor(study, ledger, number, step, metrics)
     module._floor = troubled
 """
 
@@ -57,7 +57,7 @@ def check_once_each(place: Place, trials: int) -> None:
 
 @pytest.mark.slow
 def test_each_trouble_costs_its_own_trial_at_most_and_its_cause_is_on_record(place: Place) -> None:
-    tamper(place, "study.trainable", TROUBLE.format(mark=str(place.folder / "killed")))
+    tamper(place, "study.outcome", TROUBLE.format(mark=str(place.folder / "killed")))
     text = LITTLE.replace("EPOCHS", str(EPOCHS)).replace("trials = 3", "trials = 6")
     (place.folder / "little.toml").write_text(text)
     code, _, err = place.run()
