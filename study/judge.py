@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ class Scored:
     low: float
     high: float
 
-    def __str__(self) -> str:
-        return f"{self.name:<42} {self.lwlrap:.4f}  [{self.low:.4f}, {self.high:.4f}]"
+    def line(self, width: int) -> str:
+        """As a line whose name takes `width` characters."""
+        return f"{self.name:<{width}} {self.lwlrap:.4f}  [{self.low:.4f}, {self.high:.4f}]"
 
 
 @dataclass(frozen=True)
@@ -50,20 +52,27 @@ class Verdict:
 
     def __str__(self) -> str:
         head = f"LWLRAP on {self.recordings} recordings, with 95 % bootstrap intervals over recordings"
-        lines = [head, *map(str, self.rows)]
+        width = max(len(row.name) for row in self.rows)
+        lines = [head, *(row.line(width) for row in self.rows)]
         lines += [f"above {name} in {share:.1%} of bootstrap draws" for name, share in self.above]
         return "\n".join(lines)
 
 
-def judge(submission: Path, truth: Path, data: Path | None = None, cache: Path | None = None) -> Verdict:
-    """Score a submission; with `data` also log-mel means with logistic regression trained on its TP rows.
+def judge(
+    submission: Path, truth: Path, data: Path | None = None, cache: Path | None = None, beside: Sequence[Path] = ()
+) -> Verdict:
+    """Score a submission, and others `beside` it; with `data` also baselines that are trained on its TP rows.
 
     Raises:
-        InputError: a table cannot be read, or the two do not speak of the same recordings and species.
+        InputError: a table cannot be read, stands there twice, or does not speak of the truth's recordings and species.
     """
     true = read_truth(truth)
     names, asked = list(true.columns), (true.index, true.columns)
     lists = {SUBMISSION: aligned(read_table(submission), *asked, submission)}
+    for other in beside:
+        if str(other) in lists:
+            raise InputError(f"--beside {other}: each submission must be named once, but got this one twice.")
+        lists[str(other)] = aligned(read_table(other), *asked, other)
     if data is not None:
         recordings = load(data)
         spectrograms = prepare(

@@ -135,6 +135,9 @@ def score(
         Path, typer.Argument(help="A table of the true species of each recording, such as DIR-truth/test_truth.csv.")
     ],
     data: Annotated[Path | None, typer.Option("--data", help="Also score baselines trained on this folder.")] = None,
+    beside: Annotated[
+        list[Path] | None, typer.Option(help="Another submission to hold the first against; repeatable.")
+    ] = None,
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
@@ -145,5 +148,5 @@ def score(
     from study.judge import judge
     from study.machine import cache_folder
 
-    told = judge(submission, truth, data, cache_folder(cache))
+    told = judge(submission, truth, data, cache_folder(cache), beside or ())
     typer.echo(json.dumps(told.as_dict(), indent=1) if as_json else str(told))

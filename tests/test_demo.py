@@ -41,6 +41,19 @@ def test_a_submission_is_judged_by_recording_id_whatever_its_order(tmp_path: Pat
     assert json.dumps(told.as_dict())
 
 
+def test_submissions_are_judged_beside_each_other_draw_by_draw(tmp_path: Path) -> None:
+    truth = table(tmp_path / "truth.csv", {str(n): [float(n % 2), 1.0 - n % 2] for n in range(20)})
+    good = table(tmp_path / "good.csv", {str(n): [float(n % 2), 1.0 - n % 2] for n in range(20)})
+    bad = table(tmp_path / "bad.csv", {str(n): [1.0 - n % 2, float(n % 2)] for n in range(20)})
+    told = judge(good, truth, beside=[bad])
+    assert [row.name for row in told.rows] == [SUBMISSION, str(bad), CHANCE]
+    assert [row.lwlrap for row in told.rows[:2]] == [1.0, 0.5]
+    assert dict(told.above)[str(bad)] == 1.0
+    assert f"above {bad} in 100.0% of bootstrap draws" in str(told)
+    with pytest.raises(InputError, match=r"bad\.csv: each submission must be named once, but got this one twice"):
+        judge(good, truth, beside=[bad, bad])
+
+
 @pytest.mark.parametrize(
     ("scores", "rule"),
     [
