@@ -17,6 +17,7 @@ from study import (
     figures,
     figures_knobs,
     pruning_told,
+    replicated_section,
     sentences,
     species_precision,
     tables,
@@ -55,7 +56,9 @@ def write(study_folder: Path) -> tuple[Path, Path]:
     trials = read_trials(study_folder / "trials.jsonl")
     told = _facts(study_folder, trials)
     compared = compare(study_folder) if told.study.get("arms") else None
-    confirmed = confirmed_section.told(study_folder, trials)
+    confirmed = confirmed_section.told(study_folder, trials) or replicated_section.told(
+        study_folder, told.study, trials
+    )
     shown = sections(told, compared, _species(study_folder, told, trials), confirmed)
     return (
         write_whole(study_folder / "report.html", render(HTML, page(told), shown)),
@@ -71,15 +74,16 @@ def sections(
 ) -> list[Section]:
     """The report in reading order. Where the study lists its arms they are compared as they stand, not by knob.
 
-    `confirmed` is what fresh replicates say; its verdicts are the answer. Without it the report says there is none.
+    `confirmed` is what replicates say, of a confirmation or of a grid; its verdicts are the answer. Without it the
+    report says there is none.
     """
     verdicts = list(confirmed.verdicts) if confirmed is not None else []
-    answer = sentences.verdict(told, bool(verdicts)) if compared is None else arms_sentences.all_of(compared)
+    answer = sentences.verdict(told, bool(verdicts)) if compared is None else _answer_of_arms(compared, bool(verdicts))
     unconfirmed = confirmation_section((), confirmations=told.cost.confirmations)
     return [
         Section("Answer", [*verdicts, *answer]),
         confirmed.section if confirmed is not None else unconfirmed,
-        *([] if compared is None else [_listed_arms(compared)]),
+        *([] if compared is None else [_listed_arms(compared, bool(verdicts))]),
         Section("Cost", [], [Exhibit("Cost", tables.cost(told))]),
         Section("Best trials", [], [Exhibit("Best trials and the baseline", tables.best(told))] if told.rows else []),
         *_course(told),
@@ -121,11 +125,19 @@ def _species(study_folder: Path, told: Facts, trials: Sequence[Trial]) -> Specie
     )
 
 
-def _listed_arms(compared: Comparison) -> Section:
+def _answer_of_arms(compared: Comparison, judged: bool) -> list[str]:
+    """Where verdicts for new recordings come first, what holds for these alone stands with the arms."""
+    if not judged:
+        return arms_sentences.all_of(compared)
+    return [*arms_sentences.on_record(compared), *arms_sentences.ruler(compared)]
+
+
+def _listed_arms(compared: Comparison, judged: bool) -> Section:
+    these = [*arms_sentences.answer(compared), *arms_sentences.limits(compared)] if judged else []
     pairs = [Exhibit("Paired differences", arms_tables.differences(compared))] if compared.pairs else []
     return Section(
         "Arms",
-        ["Means over finished replicates ± half their 95 % interval, and beside them what was published."],
+        ["Means over finished replicates ± half their 95 % interval, and beside them what was published.", *these],
         [
             Exhibit("Arms over replicates", arms_tables.results(compared)),
             *pairs,

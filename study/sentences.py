@@ -16,7 +16,7 @@ FEW = 3
 def verdict(facts: Facts, confirmed: bool = False) -> list[str]:
     """The answer as far as a search gives one; never more certain than that.
 
-    `confirmed`: whether fresh replicates have said more.
+    `confirmed`: whether replicates have said more.
     """
     if not facts.rows:
         return ["No trial is on record yet, so nothing can be said."]
@@ -38,7 +38,7 @@ def verdict(facts: Facts, confirmed: bool = False) -> list[str]:
             f"A search ends with a table, not with evidence: the best of {count} noisy scores is an optimistic one, "
             "and so are differences between arms that were tuned unequally. "
             + (
-                "The confirmation is the evidence."
+                "The replicates are the evidence."
                 if confirmed
                 else "Evidence needs the candidates trained again on fresh partitions and seeds: `confirm`."
             )

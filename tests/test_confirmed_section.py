@@ -62,7 +62,7 @@ def test_the_report_shows_it_right_after_the_answer(made: Made) -> None:
     for path in write(made.folder):
         text = path.read_text()
         assert text.index("site=stage4 is better than baseline by") < text.index("The best of 2 finished trials")
-        assert "The confirmation is the evidence." in text
+        assert "The replicates are the evidence." in text
         assert "Nothing is confirmed yet" not in text
 
 
