@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from rfcx_model.errors import InputError
 from study import compared_sentences, compared_tables
-from study.compared import Compared, Question, compared
+from study.compared import Answer, Compared, Question, compared
 from study.confirmed_section import Confirmed
 from study.matched import Replicated, replicated
 from study.section import Exhibit, Section
@@ -26,6 +27,7 @@ def told(folder: Path, study: Mapping[str, Any], trials: Sequence[Trial]) -> Con
     known = replicated(folder, study, trials)
     if known.confirmed or not _whole(known):
         return None
+    answers: list[Answer] = []
     verdicts, sentences, exhibits = [], [], []
     for by in _questions(known, listed=bool(study.get("arms"))):
         try:
@@ -34,12 +36,22 @@ def told(folder: Path, study: Mapping[str, Any], trials: Sequence[Trial]) -> Con
             sentences.append(f"By `{by}` nothing is compared. {error}")
             continue
         if answer.answers:
+            answers += answer.answers
             verdicts += compared_sentences.verdicts(answer)
             sentences += _rest(answer)
             exhibits.append(Exhibit(f"Arms of {by}", compared_tables.results(answer)))
     if not verdicts and not sentences:
         return None
-    return Confirmed(Section("Replicates", list(dict.fromkeys(sentences)), exhibits), tuple(verdicts))
+    return Confirmed(Section("Replicates", list(dict.fromkeys(sentences)), exhibits), (*_in_short(answers), *verdicts))
+
+
+def _in_short(answers: Sequence[Answer]) -> list[str]:
+    """How often each verdict, where there are several pairs."""
+    if len(answers) < 2:
+        return []
+    words = Counter("better or worse" if one.word in ("better", "worse") else one.word for one in answers)
+    counted = ", ".join(f"{count} {word}" for word, count in words.most_common())
+    return [f"Verdicts on {len(answers)} differences: {counted}."]
 
 
 def _whole(known: Replicated) -> bool:

@@ -58,6 +58,13 @@ def test_of_listed_arms_the_sites_are_asked_about_and_what_holds_here_alone_stan
     assert text.index("Intervals are 95 % t-intervals over replicates") > below
 
 
+def test_several_verdicts_are_counted_first(tmp_path: Path) -> None:
+    found = told(grid(tmp_path, {"input": 1.0, "stage4": 2.0, "none": 1.0}))
+    assert found is not None
+    assert found.verdicts[0] == "Verdicts on 2 differences: 1 better or worse, 1 practically equal."
+    assert len(found.verdicts) == 3
+
+
 def test_a_question_that_is_refused_says_why(tmp_path: Path) -> None:
     made = grid(tmp_path, {"input": 1.0, "stage4": 2.0})
     (made.folder / "listed.npz").unlink()
