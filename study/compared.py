@@ -5,7 +5,7 @@ Every figure is made again from the trials' out-of-fold scores, so that the ledg
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -122,9 +122,10 @@ def compared(folder: Path, question: Question) -> Compared:
     ruler = read_ruler(folder)
     blank = replace(blank, groups="recordings" if (ruler.sites == "").any() else "sites")
     scores = redraw(folder, ruler, [one for pair in honest for one in (pair.first, pair.second)], figures)
-    answers = [_answer(pair, told.replicates, scores, name) for name in figures for pair in honest]
+    over = _over(told, honest)
+    answers = [_answer(pair, told.replicates, over, scores, name) for name in figures for pair in honest]
     answers = [_by_number(answer, ruler) for answer in answers]
-    return _judged(folder, blank, told, honest, answers)
+    return _judged(folder, blank, told, len(over), answers)
 
 
 def _figures(study: Mapping[str, Any], asked: str) -> dict[str, dict[str, float]]:
@@ -149,8 +150,11 @@ def _why(pairs: Sequence[Matched], by: str | None) -> str:
     return "There is no baseline, or nothing beside it, so nothing is compared. Give --by KNOB."
 
 
-def _answer(pair: Matched, replicates: Sequence[int], scores: Scores, figure: str) -> Answer:
-    """A pair's differences and evidence, before it is known how strictly they are judged."""
+def _answer(pair: Matched, replicates: Sequence[int], over: Set[int], scores: Scores, figure: str) -> Answer:
+    """A pair's differences and evidence, before it is known how strictly they are judged.
+
+    A replicate that is not over for every pair waits: another look at one pair would be a look that is not counted.
+    """
     used: dict[int, tuple[Redrawn, Redrawn]] = {}
     left_out: dict[int, str] = {}
     for replicate in replicates:
@@ -159,6 +163,8 @@ def _answer(pair: Matched, replicates: Sequence[int], scores: Scores, figure: st
             told = zip(pair.names, (first, second), strict=True)
             each = "; ".join(f"{name}: {why}" for name, why in told if isinstance(why, str))
             left_out[replicate] = str(first) if first == second else each
+        elif replicate not in over:
+            left_out[replicate] = "not over in every arm"
         else:
             used[replicate] = first, second
     drawn = {one: second.figures[figure] - first.figures[figure] for one, (first, second) in used.items()}
@@ -202,14 +208,11 @@ def _corrected(p_values: Sequence[float | None]) -> list[float | None]:
     return [None if p is None else next(known) for p in p_values]
 
 
-def _judged(
-    folder: Path, blank: Compared, told: Replicated, pairs: Sequence[Matched], answers: Sequence[Answer]
-) -> Compared:
-    """The answers with their verdicts, by what this look may spend."""
-    seen = {replicate for answer in answers for replicate in answer.differences} | _ended(told, pairs)
+def _judged(folder: Path, blank: Compared, told: Replicated, seen: int, answers: Sequence[Answer]) -> Compared:
+    """The answers with their verdicts, by what this look, at so many replicates, may spend."""
     if not any(answer.new for answer in answers):
         return replace(blank, answers=tuple(answers))
-    now, total = look(folder, told.replicates, len(seen))
+    now, total = look(folder, told.replicates, seen)
     judged: list[Answer] = []
     for figure in dict.fromkeys(answer.figure for answer in answers):
         mine = [answer for answer in answers if answer.figure == figure]
@@ -222,8 +225,8 @@ def _judged(
     return replace(blank, look=now, total=total, answers=tuple(judged))
 
 
-def _ended(told: Replicated, pairs: Sequence[Matched]) -> set[int]:
-    """Replicates of which nothing more is to come."""
+def _over(told: Replicated, pairs: Sequence[Matched]) -> set[int]:
+    """Replicates of which nothing more is to come in any pair."""
     settings = [one for pair in pairs for one in (pair.first, pair.second)]
     over = ("COMPLETE", "PRUNED") if told.confirmed else ("COMPLETE", "PRUNED", "FAILED")  # `confirm` tries those again
     return {

@@ -369,6 +369,26 @@ def test_after_a_second_choice_the_newest_of_each_arm_is_compared(tmp_path: Path
     assert answer.word == "better"
 
 
+def test_no_pair_gets_a_look_that_is_not_counted(tmp_path: Path) -> None:
+    """Two arms are whole and one has failed in a replicate: it is judged with the others, and once it has ended."""
+    made = confirmed(tmp_path, [3, 4, 5, 6, 7], [])
+    made.confirm(ARMS, [3, 4, 5, 6, 7, 8], [])
+    for (_, params, _), state in zip(ARMS, ("COMPLETE", "COMPLETE", "FAILED"), strict=True):
+        made.trial(params, 8, 1.0, state=state, origin="confirm")
+    first = compared(tmp_path, Question())
+    assert [list(answer.differences) for answer in first.answers] == [[3, 4, 5, 6, 7]] * 2
+    assert [answer.left_out[8] for answer in first.answers] == ["not over in every arm", "stage4: failed"]
+    assert first.look is not None
+    assert (first.look.seen, first.look.final) == (5, False)
+    made.trial(ARMS[2][1], 8, 2.0, origin="confirm")
+    last = compared(tmp_path, Question())
+    assert [len(answer.differences) for answer in last.answers] == [6, 6]
+    assert last.look is not None
+    assert (last.look.seen, last.look.final) == (6, True)
+    assert last.look.level < 0.05
+    assert last.total == pytest.approx(0.05)
+
+
 def test_confirmations_that_failed_leave_the_look_open_since_they_are_run_again(tmp_path: Path) -> None:
     made = confirmed(tmp_path, [3, 4, 5], [])
     made.confirm(ARMS, [3, 4, 5, 6], [])
