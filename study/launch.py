@@ -16,7 +16,7 @@ from rfcx_model import compute, network
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Network, Windows
 from rfcx_model.recordings import Recordings, load
-from study import nodes, other_questions
+from study import nodes, objective, other_questions
 from study.desk import open_desk
 from study.display import Display
 from study.driver_lease import driver_lease
@@ -101,7 +101,8 @@ def ready(study: Study, recordings: Recordings, folder: Path, order: Order, disp
             lockbox=Lockbox(study.search.lockbox, study.search.seed),
         )
         for replicate in range(study.search.replicates):
-            setting.folds(trial_seed(study.search.seed, replicate))  # refuses what cannot be split
+            folds = setting.folds(trial_seed(study.search.seed, replicate))  # refuses what cannot be split
+            objective.refuse_undefined(study.objective, recordings.boxes, folds)
         if order.address is not None:
             nodes.refuse_unlike(_folders(study, order), display.say)
         baseline = study.hyperparameters(study.baseline)

@@ -17,11 +17,38 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import pandas as pd
+
+from rfcx_model.errors import InputError
+from rfcx_model.folds import LOCKED
+from rfcx_model.labels import Indices
 from study.space_settings import Objective
 
 
 class ScoreError(ValueError):
     """A metric that the objective needs is missing or not finite; the trial has FAILED."""
+
+
+def refuse_undefined(objective: Objective, boxes: pd.DataFrame, folds: Indices) -> None:
+    """Refuse an objective that these data cannot measure, before anything is trained.
+
+    Args:
+        objective: the study's
+        boxes: `Recordings.boxes`
+        folds: (recording,) a replicate's partition
+
+    Raises:
+        InputError: no template has both a TP and an FP row in one fold, so that `tpfp_auc` compares nothing.
+    """
+    if objective.precision_form != "tpfp_auc" or not _weighs(objective):
+        return
+    fold = folds[boxes["recording"].to_numpy()]
+    kinds = boxes["positive"].groupby([fold, boxes["template"].to_numpy()]).nunique()
+    if not (kinds[kinds.index.get_level_values(0) != LOCKED] > 1).any():
+        raise InputError(
+            '[objective] `precision_form`: "tpfp_auc" holds TP rows against FP rows of one template in the same fold, '
+            'but got no fold with both. Give `precision_form = "precision_avg"`, or fewer folds.'
+        )
 
 
 def score(objective: Objective, metrics: Mapping[str, float], floor: float | None = None) -> float:
@@ -32,6 +59,8 @@ def score(objective: Objective, metrics: Mapping[str, float], floor: float | Non
     Raises:
         ScoreError: a metric is missing, NaN or infinite.
     """
+    if not _weighs(objective):
+        return objective.lwlrap * _finite(metrics, "lwlrap")
     lwlrap, precision = _pair(objective, metrics)
     if objective.rule == "floor":
         return precision if floor is None or lwlrap >= floor else lwlrap - floor
@@ -59,6 +88,11 @@ def floor_at(objective: Objective, baseline_lwlrap: Mapping[int, float], step: i
         return objective.floor
     known = [at for at in baseline_lwlrap if at <= step]
     return baseline_lwlrap[max(known)] - objective.noise if known else None
+
+
+def _weighs(objective: Objective) -> bool:
+    """Whether precision counts at all."""
+    return objective.rule != "weighted" or objective.precision != 0
 
 
 def _pair(objective: Objective, metrics: Mapping[str, float]) -> tuple[float, float]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.objective import ScoreError, floor_at, score, values
+from rfcx_model.errors import InputError
+from rfcx_model.folds import LOCKED
+from study.objective import ScoreError, floor_at, refuse_undefined, score, values
 from study.space_settings import Objective
 
 METRICS = {"lwlrap": 0.6, "precision": 0.8, "precision_avg": 0.7, "tpfp_auc": 0.9, "recall": 0.1, "diary_lwlrap": 0.99}
@@ -55,6 +59,26 @@ def test_pareto_gives_the_pair_to_the_sampler_and_the_sum_to_the_scheduler() -> 
     assert values(objective, METRICS) == (0.6, 0.9)
     assert score(objective, METRICS) == pytest.approx(0.75)
     assert values(Objective(), METRICS) == (score(Objective(), METRICS),)
+
+
+def test_a_form_that_counts_for_nothing_may_be_undefined() -> None:
+    assert score(Objective(lwlrap=1.0, precision=0.0), METRICS | {"tpfp_auc": math.nan}) == 0.6
+
+
+BOXES = pd.DataFrame(
+    {"recording": [0, 0, 1, 1, 2], "template": [7, 8, 7, 8, 7], "positive": [True, False, False, True, False]}
+)
+
+
+def test_an_objective_that_these_data_cannot_measure_is_refused_before_anything_is_trained() -> None:
+    refuse_undefined(Objective(), BOXES, np.array([0, 0, 1]))
+    apart = np.array([0, 1, 1])
+    refuse_undefined(Objective(), BOXES.assign(recording=[0, 0, 0, 1, 1]), apart)
+    for folds in (apart, np.array([LOCKED, LOCKED, 1])):
+        with pytest.raises(InputError, match=r"`precision_form`: \"tpfp_auc\" holds TP rows .* got no fold with both"):
+            refuse_undefined(Objective(), BOXES, folds)
+        refuse_undefined(Objective(precision_form="precision_avg"), BOXES, folds)
+        refuse_undefined(Objective(lwlrap=1.0, precision=0.0), BOXES, folds)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
