@@ -168,8 +168,8 @@ def _by_replicate(trials: Sequence[Trial], config: Mapping[str, Any]) -> dict[in
 def _arms(told: Replicated, by: str) -> dict[str, list[Setting]]:
     """Settings by the knob's value.
 
-    Of a confirmed study an arm is the setting that was declared for this knob last, which stands first. The baseline is
-    no arm where another one has its value.
+    Of a confirmed study the arms are the settings that were declared for this knob last, which stand first. Where none
+    were, they are its settings, and the baseline is no arm where another one has its value.
     """
     arms: dict[str, list[Setting]] = {}
     for one in told.settings:
@@ -177,6 +177,8 @@ def _arms(told: Replicated, by: str) -> dict[str, list[Setting]]:
     if not told.confirmed:
         return arms
     declared = {value: [one for one in mine if one.by == by][:1] for value, mine in arms.items()}
+    if sum(map(bool, declared.values())) > 1:
+        return {value: mine for value, mine in declared.items() if mine}
     return {
         value: declared[value] or [one for one in mine if len(mine) == 1 or not one.baseline]
         for value, mine in arms.items()

@@ -89,6 +89,35 @@ def test_each_arm_gives_its_best_and_the_baseline_stands_beside_them(
     ]
 
 
+TWO = SPACE.replace(
+    "[nuisance]", '"windows.normalise" = { choices = ["recording", "band_median"] }\n[nuisance]'
+).replace('"stage3.focal_gamma" = 2.0', '"stage3.focal_gamma" = 2.0\n"windows.normalise" = "recording"')
+
+
+def test_arms_are_alike_in_the_other_scientific_knobs(tmp_path: Path) -> None:
+    (tmp_path / "space.toml").write_text(TWO)
+    study = load(tmp_path / "space.toml")
+
+    def one(number: int, site: str, normalise: str, score: float) -> Trial:
+        params = {"stage3.mixup_site": site, "windows.normalise": normalise, "stage3.focal_gamma": number / 10}
+        return replace(trial(study, number, site, score), config=study.config(params))
+
+    def chosen(*trials: Trial) -> list[int]:
+        arms = best_of_arms(tmp_path, study, trials, "stage3.mixup_site")
+        return [arm.trial for arm in arms if arm.by]
+
+    input_ = one(0, "input", "recording", 0.5), one(1, "input", "band_median", 0.6)
+    stage4 = one(2, "stage4", "recording", 0.4), one(3, "stage4", "band_median", 0.9)
+    none = one(4, "none", "band_median", 0.1)
+    assert chosen(*input_, *stage4) == [0, 2], "the baseline's, where as many arms have it"
+    assert chosen(*input_, *stage4, none) == [4, 1, 3], "those that most arms have"
+    assert chosen(input_[1], *stage4) == [1, 3]
+    with pytest.raises(
+        InputError, match=r"a finished trial that are alike in windows\.normalise are needed, but got 1"
+    ):
+        chosen(input_[0], stage4[1])
+
+
 def test_a_baseline_that_is_the_best_of_its_arm_runs_once(study: Study, trials: list[Trial], tmp_path: Path) -> None:
     chosen = best_of_arms(tmp_path, study, [one for one in trials if one.number != 3], "stage3.mixup_site")
     assert [(one.arm, one.trial, one.baseline) for one in chosen] == [
