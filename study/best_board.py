@@ -29,10 +29,10 @@ from tensorboard.util.tensor_util import make_tensor_proto
 
 from rfcx_model.hyperparameters import knobs, words
 from study import event_files, markdown
-from study.facts import is_ranked
+from study.facts import is_ranked, is_ranked_in_search
 from study.space import Study, short_name
 from study.tables import Table, number
-from study.tensorboard import FINAL, LEAKY, TAGS, hparam
+from study.tensorboard import CONFIRMED, FINAL, LEAKY, ORIGIN, REPLICATE, TAGS, hparam
 from study.trials import EpochRecord, Trial
 
 RUN: Final = "best"
@@ -52,9 +52,9 @@ class BestBoard:
         self._folder = folder / "trials" / RUN
         self._study = study
         self._path: Path | None = None
-        self._complete = sum(is_ranked(trial) for trial in trials)
+        self._complete = sum(map(is_ranked_in_search, trials))
         self._baseline = next((trial for trial in trials if trial.origin == "baseline"), None)
-        self._leaders = sorted(filter(is_ranked, trials), key=_rank)[:SHOWN]
+        self._leaders = sorted(filter(is_ranked_in_search, trials), key=_rank)[:SHOWN]
         on_file = {value.tag: value for event in event_files.read(self._folder) for value in event.summary.value}
         if _EXPERIMENT_TAG not in on_file:
             self._write([columns(study)], 0)
@@ -71,7 +71,7 @@ class BestBoard:
         """A trial is over; it may be one of the best."""
         if trial.origin == "baseline":
             self._baseline = trial
-        if not is_ranked(trial):
+        if not is_ranked_in_search(trial):
             return
         self._complete += 1
         leaders = sorted([*self._leaders, trial], key=_rank)[:SHOWN]
@@ -115,8 +115,8 @@ def leaders_text(study: Study, leaders: Sequence[Trial], baseline: Trial | None)
         ),
     )
     above = ""
-    if baseline is not None and baseline.score is not None and baseline is not best:
-        above = f", {(best.score or 0.0) - baseline.score:+.4f} to the baseline"
+    if baseline is not None and baseline is not best and is_ranked(baseline) and baseline.replicate == best.replicate:
+        above = f", {(best.score or 0.0) - (baseline.score or 0.0):+.4f} to the baseline"
     return (
         f"**Best so far: trial {best.number}**, `{best.name}`, score {number(best.score)}{above}. "
         "The best of many is optimistic: `confirm` tells how good it is.\n\n" + markdown.table(table)
@@ -129,7 +129,11 @@ def columns(study: Study) -> Summary.Value:
     infos = [_column(name, value, differs=name in searched) for name, value in knobs().items()]
     leaky = any(study.hyperparameters(arm.params).leaky for arm in study.arms)
     infos.append(api_pb2.HParamInfo(name=LEAKY, type=api_pb2.DATA_TYPE_BOOL, differs=leaky))
-    tags = [FINAL, *TAGS.values()]
+    infos.append(api_pb2.HParamInfo(name=ORIGIN, type=api_pb2.DATA_TYPE_STRING))
+    infos.append(
+        api_pb2.HParamInfo(name=REPLICATE, type=api_pb2.DATA_TYPE_FLOAT64, differs=study.search.replicates > 1)
+    )
+    tags = [FINAL, CONFIRMED, *TAGS.values()]
     metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=tag) for tag in tags]
     experiment = api_pb2.Experiment(name=study.name, hparam_infos=infos, metric_infos=metrics)
     content = HParamsPluginData(version=0, experiment=experiment).SerializeToString()

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import leaks
-from study.facts import finite, is_ranked
+from study.facts import finite, is_ranked_in_search
 from study.knob import Knob, suggestion
 from study.space import Study, differs
 from study.trials import Trial
@@ -99,7 +99,7 @@ class Wanted:
 
 def finished(trials: Iterable[Trial]) -> list[Trial]:
     """COMPLETE trials of the search whose score says something of recordings that nobody has seen."""
-    return [trial for trial in trials if trial.origin != "confirm" and is_ranked(trial)]
+    return [trial for trial in trials if is_ranked_in_search(trial)]
 
 
 def ranking(trials: Iterable[Trial]) -> list[Trial]:

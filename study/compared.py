@@ -33,7 +33,7 @@ from study.matched import Matched, Replicated, against_baseline, by_knob, replic
 from study.redrawn import Redrawn, Scores, redraw
 from study.reweighted import FIGURES
 from study.scored import Ruler, read_ruler
-from study.spending import ALPHA
+from study.spending import ALPHA, TOO_EARLY
 from study.study_json import read_study
 from study.trials import read_trials
 
@@ -237,7 +237,7 @@ def _over(told: Replicated, pairs: Sequence[Matched]) -> set[int]:
 
 
 def _said_of(answer: Answer, level: float, tested: int, margin: float) -> Answer:
-    if answer.new is None or answer.spread is None:
+    if answer.new is None or answer.spread is None or level < TOO_EARLY:
         return answer
     share = level / tested
     interval = together(answer.new, answer.holm is not None and answer.holm < level, share)

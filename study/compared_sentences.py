@@ -5,7 +5,7 @@ from __future__ import annotations
 from study.arms_sentences import signed
 from study.compare import POWER, detectable
 from study.compared import Answer, Compared
-from study.spending import ALPHA
+from study.spending import ALPHA, TOO_EARLY
 
 FIGURES = {"lwlrap": "LWLRAP", "precision_avg": "average precision of boxes", "tpfp_auc": "TP against FP boxes"}
 
@@ -86,6 +86,8 @@ def limits(told: Compared) -> list[str]:
     if told.look is None:
         return []
     lines = [*_looked(told)]
+    if told.look.level < TOO_EARLY:
+        return lines
     compared = sum(answer.new is not None for answer in told.answers) // len({one.figure for one in told.answers})
     at_once = f"; the {compared} of a figure hold all at once" if compared > 1 else ""
     lines.append(
@@ -104,8 +106,8 @@ def _looked(told: Compared) -> list[str]:
         lines.append(f"These are the {look.seen} replicates that were declared first; now {told.declared} are.")
     if not look.final:
         lines.append(
-            f"A look at {look.seen} of {told.declared} declared replicates: it is judged at {_percent(look.level)}, so "
-            f"that all looks together keep to {_percent(ALPHA)}."
+            f"A look at {look.seen} of {told.declared} declared replicates: {_judged_at(look.level)}, so that all "
+            f"looks together keep to {_percent(ALPHA)}."
         )
     if told.total > ALPHA * 1.001:
         earlier = f" after {' and '.join(map(str, told.raised))}" if told.raised else ""
@@ -116,8 +118,14 @@ def _looked(told: Compared) -> list[str]:
     return lines
 
 
+def _judged_at(level: float) -> str:
+    return "it spends nothing" if level < TOO_EARLY else f"it is judged at {_percent(level)}"
+
+
 def _too_few(answer: Answer) -> str:
     n = len(answer.differences)
+    if answer.new is not None:
+        return f"a look after {_count(n, 'replicate')} is too early to tell anything"
     if n == 0:
         return "no replicate has both"
     if n > 1:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rfcx_model.hyperparameters import build
 from study.candidates import Declaration, Wanted, chances, left
@@ -20,6 +21,8 @@ from study.trials import Trial, read_trials
 from study.tuning import Place, listed_trials
 from study.work import planned_work
 
+SHORTEST_S: Final = 1.0  # where filling the arms took all the time: what is declared is left for the next call
+
 
 def confirm(folder: Path, study: Study, order: Order, wanted: Wanted, display: Display) -> None:
     """Declare settings and replicates, and run what of them has not run yet; what was begun is carried on.
@@ -31,8 +34,9 @@ def confirm(folder: Path, study: Study, order: Order, wanted: Wanted, display: D
     folder = folder.absolute()
     recordings = same_data(folder, order.data)
     wanted.check(folder, study, read_trials(folder / "trials.jsonl"))  # before Ray is started
+    until = None if order.hours is None else time.monotonic() + 3600 * order.hours
     with ready(study, recordings, folder, order, display) as place:
-        if wanted.by is not None and not _level(place, wanted, order, display):
+        if wanted.by is not None and not _level(place, wanted, order.hours, display):
             display.say("the arms are not filled yet, so nothing is declared; call `confirm` again")
             return
         trials = read_trials(place.ledger.path)
@@ -47,7 +51,8 @@ def confirm(folder: Path, study: Study, order: Order, wanted: Wanted, display: D
         display.say(f"{_declared(declared)}; {len(repeats)} trials are left: {_cost(cost)}")
         train_early(place, None, runs, display)
         listed = [Listed("confirm", one.replicate, study.params_of(one.config), trial=one.trial) for one in repeats]
-        listed_trials(place, listed, order.hours, display)
+        left_h = None if until is None else max(until - time.monotonic(), SHORTEST_S) / 3600
+        listed_trials(place, listed, left_h, display)
         tell_work(place, display)
 
 
@@ -59,7 +64,7 @@ def _cost(cost: Cost) -> str:
     return f"{cost.total} fold-epochs, {cost.shared} shared and {cost.trials} in the trials"
 
 
-def _level(place: Place, wanted: Wanted, order: Order, display: Display) -> bool:
+def _level(place: Place, wanted: Wanted, hours: float | None, display: Display) -> bool:
     """Say which arms have had fewer trials than others, and give them as many where that is asked for.
 
     False where the time was over before all of these had ended.
@@ -77,7 +82,7 @@ def _level(place: Place, wanted: Wanted, order: Order, display: Display) -> bool
     listed = [*_carried_on(study, open_), *_further(study, trials, by, had)]
     if listed:
         train_early(place, 1, None, display)
-        listed_trials(place, listed, order.hours, display)
+        listed_trials(place, listed, hours, display)
     ended = [one for one in read_trials(place.ledger.path) if one.origin != "confirm"]
     return not any(one.state in ("RUNNING", "STOPPED") for one in ended)
 

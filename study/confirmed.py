@@ -96,7 +96,8 @@ def sentences(told: Confirmation) -> list[str]:
     n = len(told.declared.replicates)
     lines = []
     if not told.whole:
-        done = min(one.score.n for one in told.standings)
+        ran = ({run.replicate for run in one.runs} for one in told.standings)
+        done = len(set(told.declared.replicates).intersection(*ran))
         lines.append(
             f"Confirmation is not finished: {n} replicates were declared, {done} of them are whole. "
             "Call `confirm` again; nothing is chosen before."

@@ -188,6 +188,11 @@ def is_ranked(trial: Trial) -> bool:
     return trial.state == "COMPLETE" and finite(trial.score) is not None and not leaks(trial.config)
 
 
+def is_ranked_in_search(trial: Trial) -> bool:
+    """The same for the search's own; a confirmation's trials have other partitions."""
+    return trial.origin != "confirm" and is_ranked(trial)
+
+
 def finite(value: Any) -> float | None:
     """A finite number as float; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -54,7 +54,7 @@ def trade_off(facts: Facts) -> str:
     if len(front) == 1:  # no line to see
         axes.scatter(x, y, s=110, marker="s", facecolors="none", edgecolors=INK, linewidths=1.2, label="Pareto front")
     else:
-        axes.plot(x, y, color=INK, linewidth=1.2, drawstyle="steps-pre", label="Pareto front", zorder=1)
+        axes.plot(x, y, color=INK, linewidth=1.2, drawstyle="steps-post", label="Pareto front", zorder=1)
     first = facts.baseline
     if first is not None and _both(facts, first):
         at = (first.metric("lwlrap") or 0.0, first.metric(facts.precision_form) or 0.0)

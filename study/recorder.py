@@ -160,7 +160,7 @@ class Recorder:
         if number not in self._boards:
             trial = self.trials[number]
             folder = self._folder / "trials" / trial.name
-            self._boards[number] = TrialBoard(folder, trial.config)
+            self._boards[number] = TrialBoard(folder, trial.config, trial.origin, trial.replicate)
             for record in trial.epochs:  # the driver may have died between ledger and board; known steps are skipped
                 self._boards[number].epoch(record)
         return self._boards[number]

@@ -164,7 +164,9 @@ def _winner(facts: Facts) -> str:
         return f"{head} is the baseline itself (trial {best.number}), with a score of {number(best.score)}."
     text = f"{head} is trial {best.number} ({plain(best.label)}), with a score of {number(best.score)}"
     if best.difference is not None and first is not None:
-        return f"{text}: {signed(best.difference)} against the baseline's {number(first.score)}."
+        return (
+            f"{text}: {signed(best.difference)} against the baseline's {number((best.score or 0.0) - best.difference)}."
+        )
     why = "is leaky" if first is not None and first.leaky else "has no finished score"
     return f"{text}. The baseline {why}, so there is nothing to hold it against."
 

@@ -25,6 +25,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 ALPHA: Final = 0.05
+TOO_EARLY: Final = 1e-6  # a level that no difference will meet: such a look tells nothing, whatever it shows
 _NODES: Final = 201  # of the density between two bounds
 _FAR: Final = 12.0  # a bound beyond which nothing is ever seen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from study.facts import is_ranked
+from study.facts import is_ranked_in_search
 from study.trials import State, Trial
 
 
@@ -28,7 +28,7 @@ class Tally:
         self._count(after, 1)
         if before is not None:
             self._count(before, -1)
-        if is_ranked(after):
+        if is_ranked_in_search(after):
             self.best = after if self.best is None else max(self.best, after, key=_rank)
 
     def _count(self, trial: Trial, times: int) -> None:

@@ -20,7 +20,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from rfcx_model.hyperparameters import leaks
 from study import event_files
 from study.shown_file import GROUPS, due, shown_path
-from study.trials import EpochRecord
+from study.trials import EpochRecord, Origin
 
 TAGS: Final = {
     "score": "objective/score",
@@ -39,7 +39,14 @@ TAGS: Final = {
 """Metric → scalar tag; a metric that is not named here goes to `other/`."""
 
 FINAL: Final = "objective/final"
-"""Written once, for COMPLETE trials that are not leaky: sort the HParams table by it and the best one is on top."""
+"""Written once, for the search's COMPLETE trials that are not leaky: sort by it and the best one is on top."""
+
+CONFIRMED: Final = "confirm/score"
+"""The same of a confirmation's trials, whose partitions are others."""
+
+ORIGIN: Final = "trial.origin"
+REPLICATE: Final = "trial.replicate"
+"""Columns of the HParams table beside the knobs."""
 
 LEAKY: Final = "leaky"
 """A column of the HParams table that only leaky trials fill: their teachers saw the held-out fold."""
@@ -57,16 +64,17 @@ class TrialBoard:
     driver may hand over all epochs of the ledger again, which fills any gap that a crash left at the end.
     """
 
-    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, config: Mapping[str, Any], origin: Origin = "search", replicate: int = 0) -> None:
         events = list(event_files.read(folder))
         self._folder = folder
         self._leaky = leaks(config)
+        self._final = CONFIRMED if origin == "confirm" else FINAL
         self.step = max((event.step for event in events if _has_scalar(event)), default=0)
         self._shown = {event.step for event in events if _is_shown(event)}
         self._tags = {value.tag for event in events for value in event.summary.value}
         self._file = event_files.next_path(folder).open("xb")
         self._file.write(event_files.first_record())
-        self._session(_START_TAG, HParamsPluginData(session_start_info=_start(folder.name, config)))
+        self._session(_START_TAG, HParamsPluginData(session_start_info=_start(folder.name, config, origin, replicate)))
         self._file.flush()
 
     def epoch(self, record: EpochRecord) -> None:
@@ -82,8 +90,8 @@ class TrialBoard:
     def end(self, state: EndState, score: float | None) -> None:
         """Write how the trial ended. A STOPPED trial may be carried on, so its session stays open."""
         self._show(self.step)
-        if state == "COMPLETE" and score is not None and not self._leaky and FINAL not in self._tags:
-            self._scalar(FINAL, score, self.step, time.time())
+        if state == "COMPLETE" and score is not None and not self._leaky and self._final not in self._tags:
+            self._scalar(self._final, score, self.step, time.time())
         if state != "STOPPED":
             status = Status.Value("STATUS_FAILURE" if state == "FAILED" else "STATUS_SUCCESS")
             self._session(_END_TAG, HParamsPluginData(session_end_info=SessionEndInfo(status=status)))
@@ -132,7 +140,7 @@ def hparam(value: Any) -> bool | float | str:
     return str(value)
 
 
-def _start(name: str, config: Mapping[str, Any]) -> SessionStartInfo:
+def _start(name: str, config: Mapping[str, Any], origin: Origin, replicate: int) -> SessionStartInfo:
     """Every knob, searched or not: which are columns is for the reader to tick."""
     session = SessionStartInfo(group_name=name)
     for knob, known in config.items():
@@ -143,6 +151,8 @@ def _start(name: str, config: Mapping[str, Any]) -> SessionStartInfo:
             session.hparams[knob].string_value = value
         else:
             session.hparams[knob].number_value = value
+    session.hparams[ORIGIN].string_value = origin
+    session.hparams[REPLICATE].number_value = replicate
     if leaks(config):
         session.hparams[LEAKY].bool_value = True
     return session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rfcx_model.hyperparameters import knobs, words
 from study import event_files
 from study.best_board import CURVE, LEADERS, RUN, BestBoard, leaders_text
 from study.space import Study, load
-from study.tensorboard import FINAL, LEAKY, TAGS
+from study.tensorboard import CONFIRMED, FINAL, LEAKY, ORIGIN, REPLICATE, TAGS
 from study.trials import EpochRecord, Trial
 
 SPACES = Path(__file__).parent.parent / "search_spaces"
@@ -83,6 +84,19 @@ def test_only_complete_sound_trials_lead_and_the_first_of_equals_stays(study: St
     assert named(texts(tmp_path)[-1][1]) == ["4", "5"]
 
 
+def test_a_confirmation_leads_nothing_and_a_baseline_counts_where_it_is_whole_and_of_the_same_replicate(
+    study: Study, tmp_path: Path
+) -> None:
+    board = BestBoard(tmp_path, study, [])
+    first, best = trial(study, 0, 0.5), trial(study, 1, 0.6)
+    for one in (first, best, replace(trial(study, 2, 0.9), origin="confirm", replicate=1)):
+        board.ended(one)
+    assert named(texts(tmp_path)[-1][1]) == ["1", "0 (baseline)"]
+    assert "+0.1000 to the baseline" in leaders_text(study, [best], first)
+    for other in (replace(first, state="FAILED"), replace(first, replicate=1)):
+        assert "to the baseline" not in leaders_text(study, [best], other)
+
+
 def test_a_driver_that_starts_again_tells_what_the_last_one_could_not_and_nothing_twice(
     study: Study, tmp_path: Path
 ) -> None:
@@ -122,13 +136,13 @@ def test_the_columns_are_every_knob_and_the_named_metrics_with_the_final_score_f
     BestBoard(tmp_path, study, [])
     metadata = read(tmp_path).SummaryMetadata("_hparams_/experiment")
     experiment = HParamsPluginData.FromString(metadata.plugin_data.content).experiment
-    assert {info.name for info in experiment.hparam_infos} == {*knobs(), LEAKY}
+    assert {info.name for info in experiment.hparam_infos} == {*knobs(), LEAKY, ORIGIN, REPLICATE}
     assert {info.name for info in experiment.hparam_infos if info.differs} == set(study.searched())
-    assert [info.name.tag for info in experiment.metric_infos] == [FINAL, *TAGS.values()]
+    assert [info.name.tag for info in experiment.metric_infos] == [FINAL, CONFIRMED, *TAGS.values()]
     for info in experiment.hparam_infos:
         assert not info.HasField("domain_interval"), "a number outside would be filtered away"
         allowed = [value.string_value for value in info.domain_discrete.values]
-        assert allowed == ([] if info.name == LEAKY else list(words(info.name)))
+        assert allowed == ([] if info.name in (LEAKY, ORIGIN, REPLICATE) else list(words(info.name)))
         if allowed:
             assert knobs()[info.name] in allowed
     assert words("stage3.mixup_site") == ("none", "input", "stage3", "stage4")

@@ -200,6 +200,21 @@ def test_a_look_before_all_replicates_is_strict_and_kept(tmp_path: Path) -> None
     assert last.total == pytest.approx(0.05)
 
 
+def test_a_look_that_could_find_nothing_says_so_and_shows_no_interval(tmp_path: Path) -> None:
+    made = Made(tmp_path, {**GRID, "search": {**GRID["search"], "replicates": 60}})
+    for replicate in range(2):
+        for site, gain in (("input", 1.0), ("stage4", 2.0)):
+            made.trial(
+                {SITE: site}, replicate, gain, origin="baseline" if (site, replicate) == ("input", 0) else "search"
+            )
+    told = compared(tmp_path, BY)
+    assert (only(told).word, only(told).interval, only(told).detectable) == ("not known yet", None, None)
+    assert "a look after 2 replicates is too early to tell anything" in verdicts(told)[0]
+    assert any("2 of 60 declared replicates: it spends nothing" in line for line in all_of(told))
+    assert not any("intervals" in line for line in all_of(told))
+    assert as_markdown(told)
+
+
 CONFIRMED: dict[str, Any] = {**STUDY, "search": {**STUDY["search"], "sampler": "tpe"}}
 BASELINE = {SITE: "input", ALPHA: 0.1, THRESHOLD: 0.9}
 ARMS = [

@@ -10,7 +10,7 @@ import pytest
 from test_candidates import study, trial
 
 from study.candidates import best, declare
-from study.confirmed import Confirmation, confirmation, sentences, table
+from study.confirmed import Confirmation, Standing, confirmation, sentences, table
 from study.space import Study
 from study.trials import Trial
 
@@ -58,6 +58,18 @@ def test_nothing_is_the_winner_before_all_that_was_declared_has_run(study: Study
     assert told.winner is None
     assert told.standings[-1].candidate.trial == 1
     assert "2 replicates were declared, 1 of them are whole" in sentences(told)[0]
+
+
+def test_a_replicate_is_whole_where_every_setting_has_it(study: Study, tmp_path: Path) -> None:
+    told = confirmed(study, tmp_path, {0: [0.48, 0.50, 0.49], 1: [0.51, 0.5, 0.5], 2: [0.55, 0.53, 0.5]}, count=3)
+    first, second, third = told.standings
+    gaps = replace(told, standings=(_without(first, 0), _without(second, 1), third))
+    assert "3 replicates were declared, 1 of them are whole" in sentences(gaps)[0]
+
+
+def _without(standing: Standing, place: int) -> Standing:
+    runs = tuple(run for index, run in enumerate(standing.runs) if index != place)
+    return replace(standing, runs=runs, score=replace(standing.score, n=len(runs)))
 
 
 def test_one_replicate_confirms_nothing(study: Study, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_scores import leave_scores
 from made_study import SITES, STUDY, ended, epoch, make_study, started, write
+from matplotlib.cbook import STEP_LOOKUP_MAP
 
 from rfcx_model.errors import InputError
-from study import report, sentences, tables
+from study import figures, report, sentences, tables
 from study.confirmed_section import Confirmed
 from study.facts import Row, finite, pareto_front, running_best, short_names, shown
 from study.page import MARKDOWN, render
@@ -415,6 +416,31 @@ def test_the_pareto_front_is_what_no_other_point_dominates(points: list[tuple[fl
     front = {points[row.number] for row in pareto_front(rows, "precision")}
     plain = {p for p in points if not any(q[0] >= p[0] and q[1] >= p[1] and q != p for q in points)}
     assert front == plain
+
+
+def test_the_pareto_line_goes_only_where_trials_have_got_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(figures, "svg", lambda _, axes: drawn.append(axes.lines[0]))
+    events = []
+    for number, (lwlrap, precision) in enumerate([(0.6, 0.5), (0.8, 0.3)]):
+        begun, one, over = _finished(number, "input", lwlrap, "search" if number else "baseline")
+        events += [begun, {**one, "metrics": {**one["metrics"], "precision": precision}}, over]
+    write(tmp_path, STUDY, events)
+    figures.trade_off(report.facts(tmp_path))
+    (line,) = drawn
+    corners = STEP_LOOKUP_MAP[line.get_drawstyle()](*line.get_data())
+    assert list(zip(*corners, strict=True)) == [(0.8, 0.3), (0.6, 0.3), (0.6, 0.5)]
+
+
+def test_the_difference_stands_beside_the_baseline_of_the_same_replicate(tmp_path: Path) -> None:
+    study = {**STUDY, "search": {**STUDY["search"], "replicates": 2}}
+    runs = [("input", 0, 0.5), ("stage4", 0, 0.51), ("input", 1, 0.58), ("stage4", 1, 0.6)]
+    events = []
+    for number, (site, replicate, score) in enumerate(runs):
+        begun, *rest = _finished(number, site, score, "search" if number else "baseline")
+        events += [{**begun, "replicate": replicate}, *rest]
+    write(tmp_path, study, events)
+    assert "+0.0200 against the baseline's 0.5800" in sentences.verdict(report.facts(tmp_path))[0]
 
 
 @given(st.lists(scores, max_size=30))

@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from rfcx_model.hyperparameters import knobs
 from study import event_files
 from study.shown_file import shown_path, write_shown
-from study.tensorboard import FINAL, TAGS, EndState, TrialBoard, hparam
+from study.tensorboard import CONFIRMED, FINAL, ORIGIN, REPLICATE, TAGS, EndState, TrialBoard, hparam
 from study.trials import EpochRecord
 
 CONFIG = {"stage3.mixup_site": "stage4", "stage3.mixup_alpha": 0.2, "stage3.epochs": 5, "network.backbone": "resnet18"}
@@ -70,7 +70,7 @@ def test_the_session_starts_with_every_knob_searched_or_not_before_the_first_epo
         name: getattr(value, value.WhichOneof("kind")) if value.WhichOneof("kind") else None
         for name, value in started.hparams.items()
     }
-    assert told == {name: hparam(value) for name, value in knobs().items()}
+    assert told == {name: hparam(value) for name, value in knobs().items()} | {ORIGIN: "search", REPLICATE: 0.0}
     assert started.group_name == tmp_path.name
 
 
@@ -102,9 +102,18 @@ def test_a_leaky_trial_is_marked_and_has_no_final_score(tmp_path: Path) -> None:
         board.close()
     marked = _hparams(tmp_path / "leaky", "session_start_info").session_start_info.hparams
     assert marked["leaky"].bool_value is True
-    assert set(marked) == {*CONFIG, "stage3.teacher_scheme", "leaky"}
+    assert set(marked) == {*CONFIG, "stage3.teacher_scheme", "leaky", ORIGIN, REPLICATE}
     assert _read(tmp_path / "leaky").Tags()["scalars"] == ["cv/lwlrap", "objective/score"]
     assert FINAL in _read(tmp_path / "sound").Tags()["scalars"]
+
+
+def test_a_confirmations_trial_has_a_final_score_of_its_own_and_says_what_it_is(tmp_path: Path) -> None:
+    board = TrialBoard(tmp_path, CONFIG, "confirm", 3)
+    board.end("COMPLETE", 0.5)
+    board.close()
+    assert _read(tmp_path).Tags()["scalars"] == [CONFIRMED]
+    marked = _hparams(tmp_path, "session_start_info").session_start_info.hparams
+    assert (marked[ORIGIN].string_value, marked[REPLICATE].number_value) == ("confirm", 3.0)
 
 
 def test_no_experiment_record_narrows_the_table(tmp_path: Path) -> None:
