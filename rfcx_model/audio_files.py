@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def _probe_one(path: Path) -> AudioFile | str:
             if frames > 0:
                 sound.seek(frames - 1)  # a file cut short has a sound header and fails here
                 frames = frames if len(sound.read(1)) == 1 else 0
-        digest = _digest(path, size)
+        digest = edges_digest(path, size)
     except soundfile.LibsndfileError as error:
         said = error.error_string.strip() or "its end is missing"
         return f"{where}: must decode as FLAC, WAV or OGG, but the file is broken ({said}). Copy it again."
@@ -90,11 +91,18 @@ def _probe_one(path: Path) -> AudioFile | str:
     return AudioFile(path, duration_s, rate_hz, digest)
 
 
-def _digest(path: Path, size: int) -> bytes:
+def edges_digest(path: Path, size: int) -> bytes:
+    """SHA-256 over the names of folder and file, the size in bytes, and the first and last 64 KiB."""
+    named = os.fsencode(f"{path.parent.name}/{path.name}\0{size}\0")
     with path.open("rb") as file:
         head = file.read(_EDGE_BYTES)
         file.seek(max(size - _EDGE_BYTES, 0))
-        return hashlib.sha256(f"{path.parent.name}/{path.name}\0{size}\0".encode() + head + file.read()).digest()
+        return hashlib.sha256(named + head + file.read()).digest()
+
+
+def openable(path: Path) -> Path | bytes:
+    """A path as soundfile opens it: as bytes where a file's name need not be text."""
+    return path if os.name == "nt" else os.fsencode(path)
 
 
 def fingerprint(tables: Iterable[Path], files: Iterable[AudioFile]) -> str:

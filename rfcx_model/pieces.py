@@ -20,13 +20,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from rfcx_model.audio_files import openable
 from rfcx_model.compute import Compute
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Frontend
 from rfcx_model.labels import Floats
 from rfcx_model.network import CELL_FRAMES
 from rfcx_model.predict import Grid, Model, framewise, heard, ruler_grid
-from rfcx_model.spectrogram import count_frames, log_mel, resample, resampled_samples
+from rfcx_model.spectrogram import log_mel, resample, resampled_samples
 
 PIECE_S = 60.0
 """About the length of a core: that of the competition's recordings."""
@@ -53,6 +54,11 @@ def cut(cells: int, piece_cells: int, context_cells: int) -> list[Piece]:
     ]
 
 
+def count_cells(samples: int, frontend: Frontend) -> int:
+    """Cells of so many samples at the front end's rate; each begins before their end."""
+    return max(1, -(-samples // (frontend.hop_length * CELL_FRAMES)))
+
+
 def listen(path: Path, model: Model, compute: Compute, piece_s: float = PIECE_S) -> Iterator[tuple[int, Floats]]:
     """What the model hears in a file: of piece after piece the first cell and P, without gap or overlap.
 
@@ -60,17 +66,19 @@ def listen(path: Path, model: Model, compute: Compute, piece_s: float = PIECE_S)
         InputError: the file is no sound, empty, or broken; pieces before the break have been told by then.
     """
     h = model.hyperparameters
-    frames_per_cell_s = CELL_FRAMES / h.frontend.frames_per_s
+    cell_s = CELL_FRAMES / h.frontend.frames_per_s
     try:
-        with soundfile.SoundFile(path) as sound:
+        with soundfile.SoundFile(openable(path)) as sound:
             if sound.frames == 0:
                 raise InputError(f"{path}: a sound file must hold sound, but it is empty. Remove it.")
             samples = resampled_samples(sound.frames, sound.samplerate, h.frontend.sample_rate_hz)
-            frames = count_frames(samples, h.frontend)
+            cells = count_cells(samples, h.frontend)
             context = -(-round(h.ruler.window_s * h.frontend.frames_per_s) // CELL_FRAMES)
-            for piece in cut(-(-frames // CELL_FRAMES), round(piece_s / frames_per_cell_s), context):
+            for piece in cut(cells, round(piece_s / cell_s), context):
                 audio = _read(sound, path, piece, h.frontend)
                 said = _cells(audio, model, compute)
+                if not np.isfinite(said).all():
+                    raise InputError(f"{path}: probabilities must be numbers, but the model says nan. Train it again.")
                 low = piece.core_first - piece.first
                 yield piece.core_first, said[low : low + piece.core_last - piece.core_first]
     except soundfile.LibsndfileError as error:

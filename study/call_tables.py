@@ -3,12 +3,13 @@ r"""Detected calls as tables that other programs open, written and read back.
 Raven       a selection table of Raven Pro: tab-separated with a header; the columns that place a selection, then ours
             (Raven Pro 1.4 User's Manual, "Selection tables"; Raven keeps columns that it does not know)
 Audacity    a label track: start, end and text, tab-separated, in seconds
-            (manual.audacityteam.org/man/importing_and_exporting_labels.html, "Standard (default) format"); lines that
-            begin with a backslash hold frequencies and are passed over when read
+            (manual.audacityteam.org/man/importing_and_exporting_labels.html, "Standard (default) format");
+            `study.label_track` reads one back
 CSV         one row a call of any recording
 
 A recording's name may hold anything that a file name may. In a table it stands with tabs and line breaks replaced by
-spaces; in CSV, where it begins with = + - or @, behind an apostrophe, so that no spreadsheet takes it for a formula.
+spaces, and with a question mark for bytes that are no text; in CSV, where it begins with = + - or @, behind an
+apostrophe, so that no spreadsheet takes it for a formula.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ class Call:
 
 
 def raven(calls: Iterable[Call], band_hz: tuple[float, float]) -> str:
-    """A selection table; every call is given the band that the model hears, for it knows none of its own."""
+    """A selection table; every call is given one band in Hz, for the model knows none of its own.
+
+    Raven refuses a table whose band does not lie within the recording's.
+    """
     lines = ["\t".join(RAVEN)]
     for number, call in enumerate(calls, start=1):
         times = f"{call.start_s:.6f}\t{call.end_s:.6f}"
@@ -82,25 +86,6 @@ def audacity(calls: Iterable[Call]) -> str:
     return "".join(f"{one.start_s:.6f}\t{one.end_s:.6f}\ts{one.species} {one.score:.3f}\n" for one in calls)
 
 
-def read_labels(path: Path) -> list[tuple[float, float, str]]:
-    """A label track back: start and end in seconds, and the text.
-
-    Raises:
-        InputError: a line is no label.
-    """
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.startswith("\\") or not line.strip():
-            continue
-        start, _, rest = line.partition("\t")
-        end, _, text = rest.partition("\t")
-        try:
-            found.append((float(start), float(end), text))
-        except ValueError:
-            raise InputError(f"{path}, line {number}: must be start, end and text, but got {line[:60]!r}.") from None
-    return found
-
-
 def write_rows(file: TextIO, recording: str, calls: Iterable[Call]) -> None:
     """Rows of a recording, by the columns of `CSV`."""
     name = harmless(recording)
@@ -111,5 +96,6 @@ def write_rows(file: TextIO, recording: str, calls: Iterable[Call]) -> None:
 
 def harmless(name: str) -> str:
     """A name as a cell of a table."""
-    plain = " ".join(name.split("\t")).replace("\r", " ").replace("\n", " ")
+    text = name.encode("utf-8", "replace").decode()
+    plain = " ".join(text.split("\t")).replace("\r", " ").replace("\n", " ")
     return f"'{plain}" if plain.startswith(_FORMULA) else plain

@@ -1,14 +1,15 @@
 """predict on field recordings: a model and a folder of sounds of any length and rate → tables of detected calls.
 
 For each recording a selection table for Raven and a label track for Audacity, under its own path; in the end one
-`detections.csv` of all. A recording whose selection table stands there is done, so that an interrupted call goes on.
+`detections.csv` of all. `heard.jsonl` notes what each recording was when it was heard, so that an interrupted call goes
+on, and hears again what has changed since.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -20,20 +21,24 @@ import soundfile
 import torch
 
 from rfcx_model import compute
+from rfcx_model.audio_files import edges_digest, openable
 from rfcx_model.compute import Compute
 from rfcx_model.detections import runs
 from rfcx_model.errors import InputError, RunError
+from rfcx_model.hyperparameters import Frontend
 from rfcx_model.network import CELL_FRAMES
 from rfcx_model.pieces import PIECE_S, listen
 from rfcx_model.predict import Model
 from study.bundle import CONFIG
-from study.call_tables import CSV, Call, audacity, raven, read_raven, write_rows
+from study.call_tables import CSV, Call, audacity, harmless, raven, read_raven, write_rows
 from study.display import Display
 from study.machine import cores
 from study.model_folder import load_model
+from study.trials import heal
 from study.whole_file import write_whole
 
 ASKED: Final = "predict.json"
+HEARD: Final = "heard.jsonl"
 TABLE: Final = "detections.csv"
 EXTENSIONS: Final = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) - {".raw"} | {".aif"}
 NAMED: Final = 5
@@ -46,6 +51,19 @@ class Detector:
     threshold: float = 0.5
     piece_s: float = PIECE_S
     join_s: float = 0.6  # calls no further apart are one; at 62.5 frames a second one cell
+
+    def join_cells(self, cell_s: float) -> int:
+        """How many cells may lie between two calls that are one."""
+        return int(self.join_s / cell_s + 1e-9)
+
+
+@dataclass(frozen=True)
+class Told:
+    """The calls of one recording by start, what it was, and the highest frequency in Hz that it can hold."""
+
+    calls: list[Call]
+    digest: str
+    nyquist_hz: float
 
 
 @dataclass(frozen=True)
@@ -73,25 +91,27 @@ def detect(model_folder: Path, sounds: Path, to: Path, detector: Detector, displ
     root, paths = _found(sounds)
     model = load_model(model_folder)
     asked = {"format": 1, "model": sha256((model_folder / CONFIG).read_bytes()).hexdigest(), **asdict(detector)}
-    _claim(to, {**asked, "sounds": str(root.resolve())})
-    left = [path for path in paths if not _table(to, root, path).exists()]
+    _claim(to, {**asked, "sounds": str(sounds.resolve())})
+    heal(to / HEARD)
+    known = _known(to)
+    left = [path for path in paths if not _is_done(to, root, path, known)]
     faults: dict[Path, str] = {}
     frontend = model.hyperparameters.frontend
     with display.phase("recordings", len(paths)):
         done = len(paths) - len(left)
         display.at(done)
-        for path, calls in _heard(left, model, detector):
+        for path, told in _heard(left, model, detector):
             done += 1
-            if isinstance(calls, InputError):
-                faults[path] = str(calls)
-                display.say(str(calls))
+            if isinstance(told, InputError):
+                faults[path] = harmless(str(told))
+                display.say(faults[path])
             else:
-                _write(to, root, path, calls, (frontend.f_min_hz, frontend.f_max_hz))
+                _write(to, root, path, told, _band_hz(frontend, told.nyquist_hz))
             display.at(done)
     count = _gather(to, root, [path for path in paths if path not in faults])
     summary = Summary(to, len(paths), len(paths) - len(left), count, tuple(faults.values()))
     if faults:
-        some = ", ".join(path.name for path in list(faults)[:NAMED]) + (", …" if len(faults) > NAMED else "")
+        some = ", ".join(harmless(path.name) for path in list(faults)[:NAMED]) + (", …" if len(faults) > NAMED else "")
         raise RunError(f"{len(faults)} of {len(paths)} recordings could not be heard ({some}). {summary}")
     return summary
 
@@ -142,7 +162,32 @@ def _table(to: Path, root: Path, path: Path) -> Path:
     return to / name.parent / f"{name.name}.raven.txt"
 
 
-def _heard(paths: Sequence[Path], model: Model, detector: Detector) -> Iterator[tuple[Path, list[Call] | InputError]]:
+def _known(to: Path) -> dict[str, str]:
+    """What each recording was when it was heard."""
+    path = to / HEARD
+    return dict(map(json.loads, path.read_text(encoding="utf-8").splitlines())) if path.exists() else {}
+
+
+def _is_done(to: Path, root: Path, path: Path, known: Mapping[str, str]) -> bool:
+    name = path.relative_to(root).as_posix()
+    return name in known and _table(to, root, path).exists() and known[name] == _digest(path)
+
+
+def _digest(path: Path) -> str:
+    """Size and edges of a file; "" where it cannot be read."""
+    try:
+        return edges_digest(path, path.stat().st_size).hex()
+    except OSError:
+        return ""
+
+
+def _band_hz(frontend: Frontend, nyquist_hz: float) -> tuple[float, float]:
+    """What the model hears of a recording; all that the recording holds where that is nothing."""
+    low, high = frontend.f_min_hz, min(frontend.f_max_hz, nyquist_hz)
+    return (low, high) if low < high else (0.0, nyquist_hz)
+
+
+def _heard(paths: Sequence[Path], model: Model, detector: Detector) -> Iterator[tuple[Path, Told | InputError]]:
     """Each recording in turn with its calls, on all cores or the GPU; a few are heard ahead, however many there are."""
     torch.set_num_threads(1)
     place = compute.best()
@@ -153,7 +198,7 @@ def _heard(paths: Sequence[Path], model: Model, detector: Detector) -> Iterator[
     waiting = iter(paths)
     with ThreadPoolExecutor(workers) as pool:
 
-        def ask(count: int) -> list[tuple[Path, Future[list[Call] | InputError]]]:
+        def ask(count: int) -> list[tuple[Path, Future[Told | InputError]]]:
             return [(path, pool.submit(_calls, path, model, detector, place)) for path in islice(waiting, count)]
 
         ahead = ask(2 * workers)
@@ -166,29 +211,32 @@ def _heard(paths: Sequence[Path], model: Model, detector: Detector) -> Iterator[
             pool.shutdown(cancel_futures=True)
 
 
-def _calls(path: Path, model: Model, detector: Detector, place: Compute) -> list[Call] | InputError:
-    """The calls of one recording by start, or why it cannot be heard."""
+def _calls(path: Path, model: Model, detector: Detector, place: Compute) -> Told | InputError:
+    """What is told of one recording, or why it cannot be heard."""
     cell_s = CELL_FRAMES / model.hyperparameters.frontend.frames_per_s
+    digest = _digest(path)  # before it is heard: a file that grows meanwhile is heard again by the next call
     try:
-        length_s = soundfile.info(path).duration
-        found = runs(listen(path, model, place, detector.piece_s), detector.threshold, round(detector.join_s / cell_s))
+        info = soundfile.info(openable(path))
+        found = runs(listen(path, model, place, detector.piece_s), detector.threshold, detector.join_cells(cell_s))
         calls = [
-            Call(run.first * cell_s, min(run.last * cell_s, length_s), model.species[run.species], run.score)
+            Call(run.first * cell_s, min(run.last * cell_s, info.duration), model.species[run.species], run.score)
             for run in found
         ]
     except InputError as error:
         return error
     except soundfile.LibsndfileError as error:
         return InputError(f"{path}: must be a sound file, but it cannot be opened ({error.error_string.strip()}).")
-    return sorted(calls, key=lambda call: (call.start_s, call.species))
+    return Told(sorted(calls, key=lambda call: (call.start_s, call.species)), digest, info.samplerate / 2)
 
 
-def _write(to: Path, root: Path, path: Path, calls: Sequence[Call], band_hz: tuple[float, float]) -> None:
-    """Both tables; the one that says that it is done comes last."""
+def _write(to: Path, root: Path, path: Path, told: Told, band_hz: tuple[float, float]) -> None:
+    """Both tables, then the note that it is done."""
     table = _table(to, root, path)
     table.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(table.with_name(f"{path.name}.audacity.txt"), audacity(calls))
-    write_whole(table, raven(calls, band_hz))
+    write_whole(table.with_name(f"{path.name}.audacity.txt"), audacity(told.calls))
+    write_whole(table, raven(told.calls, band_hz))
+    with (to / HEARD).open("a", encoding="utf-8") as file:
+        file.write(json.dumps([path.relative_to(root).as_posix(), told.digest]) + "\n")
 
 
 def _gather(to: Path, root: Path, paths: Sequence[Path]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from untrained_model import write_model
 
 from rfcx_model.errors import InputError, RunError
 from study import field
-from study.call_tables import read_labels, read_raven
+from study.call_tables import audacity, read_raven
 from study.display import Display
 from study.field import Detector, Summary, detect
 
@@ -72,8 +73,7 @@ def test_every_recording_has_its_tables_and_all_calls_stand_in_one(model: Path, 
         assert [[f"{one.start_s:.6f}", f"{one.end_s:.6f}", str(one.species), f"{one.score:.6f}"] for one in calls] == [
             row[1:] for row in mine
         ]
-        labels = read_labels(summary.folder / f"{name}.audacity.txt")
-        assert [(one.start_s, one.end_s) for one in calls] == [label[:2] for label in labels]
+        assert (summary.folder / f"{name}.audacity.txt").read_text() == audacity(calls)
         assert all(0 <= one.start_s < one.end_s <= lengths_s[name] for one in calls)
         assert all(one.score >= 0.4 for one in calls)
         assert calls == sorted(calls, key=lambda one: (one.start_s, one.species))
@@ -141,6 +141,52 @@ def test_an_unreadable_recording_is_named_and_the_rest_is_done(
     assert "calls in 4 recordings, 3 of them before" in out
 
 
+def test_a_recording_that_has_changed_is_heard_again(model: Path, sounds: Path) -> None:
+    found(model, sounds)
+    table = sounds.parent / "calls" / "a.flac.raven.txt"
+    before = table.read_text()
+    write_sound(sounds / "a.flac", Sound(duration_s=9.0, sample_rate_hz=8000), 1, 0.5, np.random.default_rng(1))
+    again = found(model, sounds)
+    assert again.known == 2
+    assert table.read_text() != before
+    assert {row[0] for row in rows(again.folder)[1:]} == {"a.flac", "c.ogg", "north/b.wav"}
+
+
+def test_another_file_is_another_question(model: Path, sounds: Path) -> None:
+    found(model, sounds / "a.flac")
+    with pytest.raises(InputError, match="it holds an answer with other sounds"):
+        found(model, sounds / "c.ogg")
+
+
+def test_a_band_lies_within_what_the_recording_can_hold(model: Path, tmp_path: Path) -> None:
+    """The model hears up to 4 kHz; Raven refuses a selection above half the sample rate."""
+    (tmp_path / "sounds").mkdir()
+    for rate_hz in (4000, 48_000):
+        sound = Sound(duration_s=2.0, sample_rate_hz=rate_hz)
+        write_sound(tmp_path / "sounds" / f"{rate_hz}.wav", sound, 1, 0.2, np.random.default_rng(0))
+    folder = found(model, tmp_path / "sounds", detector=replace(EAGER, threshold=0.0)).folder
+    for rate_hz, high in ((4000, "2000.0"), (48_000, "4000.0")):
+        lines = (folder / f"{rate_hz}.wav.raven.txt").read_text().splitlines()[1:]
+        assert {line.split("\t")[6] for line in lines} == {high}
+
+
+@pytest.mark.parametrize(("rate_hz", "samples"), [(8000, 16_384), (44_100, 67_735), (8000, 16_385), (8000, 3)])
+def test_every_call_lasts(model: Path, tmp_path: Path, rate_hz: int, samples: int) -> None:
+    """Also where a recording ends with a cell."""
+    (tmp_path / "sounds").mkdir()
+    noise = np.random.default_rng(0).normal(scale=0.1, size=samples)
+    soundfile.write(tmp_path / "sounds" / "a.wav", noise, rate_hz)
+    folder = found(model, tmp_path / "sounds", detector=replace(EAGER, threshold=0.0)).folder
+    calls = read_raven(folder / "a.wav.raven.txt")
+    assert len(calls) == 3
+    assert all(one.start_s == 0 and one.end_s == pytest.approx(samples / rate_hz, abs=1e-6) for one in calls)
+
+
+@pytest.mark.parametrize(("cell_s", "cells"), [(0.512, 1), (0.384, 1), (0.3, 2), (0.2, 3), (0.7, 0)])
+def test_calls_further_apart_than_asked_are_two(cell_s: float, cells: int) -> None:
+    assert Detector(join_s=0.6).join_cells(cell_s) == cells
+
+
 def test_one_file_is_a_recording_too(model: Path, sounds: Path) -> None:
     summary = found(model, sounds / "north" / "b.wav")
     assert summary.recordings == 1
@@ -149,10 +195,21 @@ def test_one_file_is_a_recording_too(model: Path, sounds: Path) -> None:
 
 def test_names_never_leave_the_folder_and_never_break_a_table(model: Path, tmp_path: Path) -> None:
     (tmp_path / "sounds").mkdir()
-    for name in ("=cmd.wav", "tab\there.wav", "line\nbreak.wav", "…🐸.wav"):
+    for name in ("=cmd.wav", "tab\there.wav", "line\nbreak.wav", "…🐸.wav", "café.wav"):
         write_sound(tmp_path / "sounds" / name, Sound(duration_s=1.0), 1, 0.2, np.random.default_rng(0))
+    (tmp_path / "sounds" / "café.wav").rename(tmp_path / "sounds" / os.fsdecode(b"caf\xe9.wav"))
+    (tmp_path / "sounds" / os.fsdecode(b"no\xe9.wav")).write_text("no sound")
+    with pytest.raises(RunError, match=r"1 of 6 recordings could not be heard \(no\?\.wav\)"):
+        found(model, tmp_path / "sounds")
+    (tmp_path / "sounds" / os.fsdecode(b"no\xe9.wav")).unlink()
     summary = found(model, tmp_path / "sounds")
-    assert {row[0] for row in rows(summary.folder)[1:]} == {"'=cmd.wav", "tab here.wav", "line break.wav", "…🐸.wav"}
+    assert {row[0] for row in rows(summary.folder)[1:]} == {
+        "'=cmd.wav",
+        "tab here.wav",
+        "line break.wav",
+        "…🐸.wav",
+        "caf?.wav",
+    }
     assert all(len(row) == 5 for row in rows(summary.folder))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from rfcx_model.compute import Compute, best
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import build
 from rfcx_model.network import CELL_FRAMES
-from rfcx_model.pieces import cut, listen
+from rfcx_model.pieces import count_cells, cut, listen
 from rfcx_model.predict import Model, framewise, hear, ruler_grid
 
 H = build(KNOBS)
@@ -33,6 +34,13 @@ def model() -> Model:
 @pytest.fixture(scope="module")
 def compute() -> Compute:
     return best()
+
+
+@given(samples=st.integers(0, 10**9), hop=st.integers(64, 2048))
+def test_every_cell_begins_before_the_end(samples: int, hop: int) -> None:
+    cells = count_cells(samples, replace(H.frontend, hop_length=hop))
+    assert cells * hop * CELL_FRAMES >= samples
+    assert (cells - 1) * hop * CELL_FRAMES < max(samples, 1)
 
 
 def recording(path: Path, **changes: float) -> Path:
