@@ -54,12 +54,12 @@ def list_folder(folder: Path) -> Listing:
     return Listing(folder, paths, tuple(faults))
 
 
-def probe(paths: Sequence[Path]) -> tuple[dict[str, AudioFile], list[str]]:
-    """Headers of all `paths` by recording id, and a fault for each file that is broken, empty or out of range."""
+def probe(paths: Sequence[Path]) -> tuple[dict[str, AudioFile], dict[str, str]]:
+    """Headers of `paths` by recording id, and the fault of each file that is broken, empty or out of range."""
     with ThreadPoolExecutor(_THREADS) as threads:
-        found = list(threads.map(_probe_one, paths))
-    files = {one.path.stem: one for one in found if isinstance(one, AudioFile)}
-    return files, [one for one in found if isinstance(one, str)]
+        found = {path.stem: one for path, one in zip(paths, threads.map(_probe_one, paths), strict=True)}
+    files = {name: one for name, one in found.items() if isinstance(one, AudioFile)}
+    return files, {name: one for name, one in found.items() if isinstance(one, str)}
 
 
 def _probe_one(path: Path) -> AudioFile | str:

@@ -26,7 +26,7 @@ from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Frontend
 from rfcx_model.labels import Floats
 from rfcx_model.network import CELL_FRAMES
-from rfcx_model.predict import Grid, Model, framewise, heard, ruler_grid
+from rfcx_model.predict import Grid, Model, framewise, heard, refuse_nan, ruler_grid
 from rfcx_model.spectrogram import log_mel, resample, resampled_samples
 
 PIECE_S = 60.0
@@ -76,9 +76,7 @@ def listen(path: Path, model: Model, compute: Compute, piece_s: float = PIECE_S)
             context = -(-round(h.ruler.window_s * h.frontend.frames_per_s) // CELL_FRAMES)
             for piece in cut(cells, round(piece_s / cell_s), context):
                 audio = _read(sound, path, piece, h.frontend)
-                said = _cells(audio, model, compute)
-                if not np.isfinite(said).all():
-                    raise InputError(f"{path}: probabilities must be numbers, but the model says nan. Train it again.")
+                said = refuse_nan(path, _cells(audio, model, compute))
                 low = piece.core_first - piece.first
                 yield piece.core_first, said[low : low + piece.core_last - piece.core_first]
     except soundfile.LibsndfileError as error:
@@ -110,7 +108,7 @@ def _read(sound: soundfile.SoundFile, path: Path, piece: Piece, frontend: Fronte
 def _cells(audio: np.ndarray, model: Model, compute: Compute) -> Floats:
     """P of all cells of a piece, its context's too."""
     h = model.hyperparameters
-    sounds = heard(log_mel(audio, h.frontend), h, compute)
+    sounds = heard(log_mel(audio, h.frontend, model.mel_basis), h, compute)
     frames = sounds.offsets.diff().cpu().numpy()
     windows = ruler_grid(frames, np.array([0]), h.ruler, h.frontend.frames_per_s)
     each = [_on_grid(framewise(net, sounds, windows, compute), windows, int(frames[0])) for net in model.nets]

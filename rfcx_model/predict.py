@@ -108,12 +108,20 @@ class Model:
     nets: Sequence[RFCXNet]
     hyperparameters: Hyperparameters
     species: tuple[int, ...]
+    mel_basis: np.ndarray | None = None  # float32 (mel, bin); None: librosa's
 
 
-def hear(audio_path: Path, hyperparameters: Hyperparameters, compute: Compute) -> Sounds:
-    """One recording of any rate, decoded and encoded as the training recordings were."""
+def hear(
+    audio_path: Path, hyperparameters: Hyperparameters, compute: Compute, mel_basis: np.ndarray | None = None
+) -> Sounds:
+    """One recording of any rate, decoded and encoded as the training recordings were.
+
+    Raises:
+        InputError: the file is no sound, or broken.
+    """
     frontend = hyperparameters.frontend
-    return heard(log_mel(read_audio(audio_path, frontend.sample_rate_hz), frontend), hyperparameters, compute)
+    audio = read_audio(audio_path, frontend.sample_rate_hz)
+    return heard(log_mel(audio, frontend, mel_basis), hyperparameters, compute)
 
 
 def heard(db: np.ndarray, hyperparameters: Hyperparameters, compute: Compute) -> Sounds:
@@ -148,7 +156,8 @@ def scores(model: Model, paths: Iterable[Path], compute: Compute, workers: int =
 
     def score(path: Path) -> Floats | InputError:
         try:
-            return score_recording(model, hear(path, model.hyperparameters, compute), compute)
+            sounds = hear(path, model.hyperparameters, compute, model.mel_basis)
+            return refuse_nan(path, score_recording(model, sounds, compute))
         except InputError as error:
             return error
 
@@ -159,18 +168,15 @@ def scores(model: Model, paths: Iterable[Path], compute: Compute, workers: int =
             pool.shutdown(cancel_futures=True)
 
 
-def submission(model: Model, test: pd.DataFrame, compute: Compute, workers: int = 1) -> pd.DataFrame:
-    """recording_id, s<species>... in the order of `test` (columns recording_id, path).
+def refuse_nan(path: Path, probabilities: Floats) -> Floats:
+    """The probabilities of a recording as they are.
 
     Raises:
-        InputError: a recording cannot be heard.
+        InputError: one is nan or infinite.
     """
-    rows = []
-    for row in scores(model, map(Path, test["path"]), compute, workers):
-        if isinstance(row, InputError):
-            raise row
-        rows.append(row)
-    return table_of(model.species, test["recording_id"], np.array(rows))
+    if not np.isfinite(probabilities).all():
+        raise InputError(f"{path}: probabilities must be numbers, but the model says nan. Train it again.")
+    return probabilities
 
 
 def table_of(species: Sequence[int], recordings: Iterable[str], rows: Floats) -> pd.DataFrame:

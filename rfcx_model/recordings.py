@@ -6,7 +6,7 @@ A folder holds `train/` and `test/` with one FLAC, WAV or OGG file a recording, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,16 @@ from rfcx_model.errors import InputError
 from rfcx_model.folds import assign_folds, folds_hash
 from rfcx_model.tables import BOX_COLUMNS, Box, Table, parse_boxes, read_table, species_of
 
-__all__ = ["Recordings", "assign_folds", "faults", "folds_hash", "load", "warnings_of"]
+__all__ = [
+    "Recordings",
+    "ToPredict",
+    "assign_folds",
+    "faults",
+    "folds_hash",
+    "load",
+    "load_to_predict",
+    "warnings_of",
+]
 
 SHOWN_FAULTS = 10
 END_ROUNDING_S = 0.1  # template matchers write times on a spectrogram's grid; assumption
@@ -48,6 +57,32 @@ class Recordings:
     boxes: pd.DataFrame
     test: pd.DataFrame
     fingerprint: str
+
+
+@dataclass(frozen=True, eq=False)
+class ToPredict:
+    """What a submission is asked for: sample_submission.csv and `test/` of a competition folder, nothing else of it.
+
+    Attributes:
+        sample: the path of sample_submission.csv.
+        species: species ids in the order of its columns.
+        ids: recording ids in its order; each has a file.
+        files: the sound files by id.
+        faults: why a file is broken, by id; `files` and `faults` together hold all `ids`.
+        fingerprint: SHA-256 over sample_submission.csv and the files.
+    """
+
+    sample: Path
+    species: tuple[int, ...]
+    ids: tuple[str, ...]
+    files: Mapping[str, AudioFile]
+    faults: Mapping[str, str]
+    fingerprint: str
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a file, in order: recording_id, path, duration_s, sample_rate_hz."""
+        return _file_table([self.files[name] for name in self.ids if name in self.files])
 
 
 @dataclass(frozen=True)
@@ -86,6 +121,24 @@ def load(folder: Path) -> Recordings:
     )
 
 
+def load_to_predict(folder: Path) -> ToPredict:
+    """Read what a submission needs of the folder `folder`; a file that is broken is told, and does not refuse the rest.
+
+    Raises:
+        InputError: sample_submission.csv is unsound, or one of its ids has no file.
+    """
+    folder = _absolute(folder)
+    path = folder / _SUBMISSION
+    submission = read_table(path, ("recording_id",))
+    species, found = species_of(submission)
+    rows, repeated = _test_rows(submission)
+    test = _sounds(audio_files.list_folder(folder / "test"), rows)
+    if found := [*submission.faults, *found, *repeated, *test.faults]:
+        raise InputError(_summary(folder, found))
+    files = [test.files[name] for name in rows if name in test.files]
+    return ToPredict(path, species, tuple(rows), test.files, test.broken, audio_files.fingerprint([path], files))
+
+
 def faults(folder: Path) -> list[str]:
     """Every fault of `folder`, one line each; empty where the folder is sound."""
     return _survey(folder).faults
@@ -107,16 +160,21 @@ def warnings_of(recordings: Recordings, n_folds: int) -> list[str]:
     ]
 
 
-_TABLES = ("train_tp.csv", "train_fp.csv", "sample_submission.csv", "recordings.csv")
+_SUBMISSION = "sample_submission.csv"
+_TABLES = ("train_tp.csv", "train_fp.csv", _SUBMISSION, "recordings.csv")
+
+
+def _absolute(folder: Path) -> Path:
+    return Path(folder).expanduser().absolute()
 
 
 def _survey(folder: Path) -> _Survey:
-    folder = Path(folder).expanduser().absolute()
+    folder = _absolute(folder)
     if not folder.is_dir():
         fault = f"{folder}: must be a folder in the competition's layout, but there is none. Check the path."
         return _Survey(folder, (), [], [], {}, {}, {}, [fault])
     tp, fp = (read_table(folder / name, BOX_COLUMNS) for name in _TABLES[:2])
-    submission = read_table(folder / "sample_submission.csv", ("recording_id",))
+    submission = read_table(folder / _SUBMISSION, ("recording_id",))
     species, found = species_of(submission)
     found = [*tp.faults, *fp.faults, *submission.faults, *found]
     boxes: list[Box] = []
@@ -127,11 +185,11 @@ def _survey(folder: Path) -> _Survey:
         row["recording_id"]: f"{table.name}, row {line}" for table in (fp, tp) for line, row in table.rows[::-1]
     }
     test_rows, repeated = _test_rows(submission)
-    train, train_faults = _sounds(audio_files.list_folder(folder / "train"), train_rows)
-    test, test_faults = _sounds(audio_files.list_folder(folder / "test"), test_rows)
+    train = _sounds(audio_files.list_folder(folder / "train"), train_rows)
+    test = _sounds(audio_files.list_folder(folder / "test"), test_rows)
     sites, site_faults = _sites(folder / "recordings.csv", train_rows)
-    found += [*repeated, *train_faults, *test_faults, *site_faults, *_late_boxes(boxes, train)]
-    return _Survey(folder, species, boxes, list(test_rows), sites, train, test, found)
+    found += [*repeated, *train.all_faults, *test.all_faults, *site_faults, *_late_boxes(boxes, train.files)]
+    return _Survey(folder, species, boxes, list(test_rows), sites, train.files, test.files, found)
 
 
 def _summary(folder: Path, found: list[str]) -> str:
@@ -151,7 +209,20 @@ def _test_rows(submission: Table) -> tuple[dict[str, str], list[str]]:
     return rows, repeated
 
 
-def _sounds(listing: Listing, rows: dict[str, str]) -> tuple[dict[str, AudioFile], list[str]]:
+@dataclass(frozen=True)
+class _Sounds:
+    """The files of some ids: those that are sound, why others are broken, by id, and what is wrong with the listing."""
+
+    files: dict[str, AudioFile]
+    broken: dict[str, str]
+    faults: list[str]
+
+    @property
+    def all_faults(self) -> list[str]:
+        return [*self.faults, *self.broken.values()]
+
+
+def _sounds(listing: Listing, rows: dict[str, str]) -> _Sounds:
     found = list(listing.faults)
     if listing.paths or not found:
         for name, where in rows.items():
@@ -160,8 +231,8 @@ def _sounds(listing: Listing, rows: dict[str, str]) -> tuple[dict[str, AudioFile
                 found.append(
                     f"{where}: its recording must have a file, but {wanted} is missing. Add it or delete the row."
                 )
-    files, wrong = audio_files.probe([listing.paths[name] for name in rows if name in listing.paths])
-    return files, found + wrong
+    files, broken = audio_files.probe([listing.paths[name] for name in rows if name in listing.paths])
+    return _Sounds(files, broken, found)
 
 
 def _sites(path: Path, train_rows: dict[str, str]) -> tuple[dict[str, str], list[str]]:

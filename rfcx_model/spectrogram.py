@@ -95,43 +95,34 @@ def count_frames(samples: int, frontend: Frontend) -> int:
     return 1 + (samples - frontend.n_fft % 2) // frontend.hop_length
 
 
-def log_mel(audio: np.ndarray, frontend: Frontend) -> np.ndarray:
+def log_mel(audio: np.ndarray, frontend: Frontend, basis: np.ndarray | None = None) -> np.ndarray:
     """Log-mel power of `audio` (sample,) at the front end's rate: float32 (frame, mel), in dB, not clipped above 1e-10.
+
+    `basis`, float32 (mel, bin), stands in for librosa's, such as one that a model brings.
 
     Equals `librosa.feature.melspectrogram(center=True, pad_mode="constant", power=2)` with
     `power_to_db(ref=1, amin=1e-10, top_db=None)` to 1e-3 dB.
     """
     padded = np.pad(audio.astype(np.float32, copy=False), frontend.n_fft // 2)
     windows = np.lib.stride_tricks.sliding_window_view(padded, frontend.n_fft)[:: frontend.hop_length]
-    hann, bands = _hann(frontend.n_fft), _bands(frontend)
+    hann = _hann(frontend.n_fft)
+    bands = _bands(frontend) if basis is None else _cut(basis)
     power = np.empty((len(windows), frontend.n_mels), dtype=np.float32)
     for start in range(0, len(windows), _BLOCK_FRAMES):
         block = slice(start, start + _BLOCK_FRAMES)
         bins = np.asarray(scipy.fft.rfft(windows[block] * hann, axis=-1))
         squares = np.square(bins.real) + np.square(bins.imag)
-        for mels, reach, basis in bands:
-            np.matmul(squares[:, reach], basis, out=power[block, mels])
+        for mels, reach, weights in bands:
+            np.matmul(squares[:, reach], weights, out=power[block, mels])
     np.maximum(power, np.float32(LEAST_POWER), out=power)
     np.log10(power, out=power)
     power *= 10.0
     return power
 
 
-_given: dict[Frontend, np.ndarray] = {}
-
-
-def use_basis(frontend: Frontend, basis: np.ndarray) -> None:
-    """Hear with a basis (mel, bin) that was kept, such as a model's own, from now on."""
-    _given[frontend] = basis
-    mel_basis.cache_clear()
-    _bands.cache_clear()
-
-
 @lru_cache(maxsize=8)
 def mel_basis(frontend: Frontend) -> np.ndarray:
-    """The mel basis: float32 (mel, bin), librosa's unless another was given."""
-    if frontend in _given:
-        return _given[frontend]
+    """The mel basis of librosa: float32 (mel, bin)."""
     import librosa.filters  # slow to import, and needed only where sound is read
 
     basis: np.ndarray = librosa.filters.mel(
@@ -151,8 +142,11 @@ def _hann(n_fft: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _bands(frontend: Frontend) -> tuple[tuple[slice, slice, np.ndarray], ...]:
-    """The mel basis cut where it is not zero: (mels, bins that they reach, basis (bin, mel)) of each band."""
-    basis = mel_basis(frontend)
+    return _cut(mel_basis(frontend))
+
+
+def _cut(basis: np.ndarray) -> tuple[tuple[slice, slice, np.ndarray], ...]:
+    """A mel basis cut where it is not zero: (mels, bins that they reach, basis (bin, mel)) of each band."""
     bands: list[tuple[slice, slice, np.ndarray]] = []
     for first in range(0, len(basis), _BAND_MELS):
         mels = slice(first, first + _BAND_MELS)

@@ -5,7 +5,7 @@ framewise logits → sigmoid → maximum over the cells of a window → mean ove
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from rfcx_model.compute import Compute
+from rfcx_model.errors import InputError, RunError
 from rfcx_model.labels import Floats, Indices
-from rfcx_model.predict import Model, framewise, hear, ruler_grid
+from rfcx_model.predict import Grid, Model, framewise, hear, refuse_nan, ruler_grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class WindowScores:
     start_s: np.ndarray  # (window,) float64
     window_s: float
     scores: Floats  # (window, species) 0..1
+    faults: Mapping[int, InputError]  # why a recording cannot be heard, by row; it has no window
 
 
 def window_scores(
@@ -38,27 +40,37 @@ def window_scores(
     """Score the ruler's windows of `recordings` (column path), `workers` threads taking a recording each.
 
     Raises:
-        InputError: a sound file is broken.
+        RunError: no recording can be heard.
     """
     frames_per_s = model.hyperparameters.frontend.frames_per_s
 
-    def score(path: str) -> tuple[Indices, int, Floats]:
-        sounds = hear(Path(path), model.hyperparameters, compute)
-        frames = sounds.offsets.diff().cpu().numpy()
-        windows = ruler_grid(frames, np.array([0]), model.hyperparameters.ruler, frames_per_s)
-        said = [framewise(net, sounds, windows, compute).max(axis=2) for net in model.nets]
-        return windows.start, windows.window_frames, np.mean(said, axis=0, dtype=np.float32)
+    def score(path: str) -> tuple[Grid, Floats] | InputError:
+        try:
+            sounds = hear(Path(path), model.hyperparameters, compute, model.mel_basis)
+            frames = sounds.offsets.diff().cpu().numpy()
+            windows = ruler_grid(frames, np.array([0]), model.hyperparameters.ruler, frames_per_s)
+            said = [framewise(net, sounds, windows, compute).max(axis=2) for net in model.nets]
+            return windows, refuse_nan(Path(path), np.mean(said, axis=0, dtype=np.float32))
+        except InputError as error:
+            return error
 
-    heard = []
+    heard: dict[int, tuple[Grid, Floats]] = {}
+    faults: dict[int, InputError] = {}
     with ThreadPoolExecutor(workers) as pool:
-        for done, one in enumerate(pool.map(score, recordings["path"]), start=1):
-            heard.append(one)
+        for row, one in enumerate(pool.map(score, recordings["path"])):
+            if isinstance(one, InputError):
+                faults[row] = one
+            else:
+                heard[row] = one
             if progress:
-                progress(done, len(recordings))
-    starts, lengths, scores = zip(*heard, strict=True)
+                progress(row + 1, len(recordings))
+    if not heard:
+        raise RunError(f"no recording could be heard; the first: {next(iter(faults.values()), 'there is none')}")
+    windows, scores = zip(*heard.values(), strict=True)
     return WindowScores(
-        recording=np.repeat(np.arange(len(starts)), [len(one) for one in starts]),
-        start_s=np.concatenate(starts) / frames_per_s,
-        window_s=lengths[0] / frames_per_s,
+        recording=np.repeat(list(heard), [len(one) for one in scores]),
+        start_s=np.concatenate([one.start for one in windows]) / frames_per_s,
+        window_s=windows[0].window_frames / frames_per_s,
         scores=np.concatenate(scores),
+        faults=faults,
     )

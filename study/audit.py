@@ -6,30 +6,26 @@ since the model was trained on the others. They overlap, so a call may be in two
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from rfcx_model import compute
-from rfcx_model.errors import InputError
+from rfcx_model.errors import InputError, RunError
 from rfcx_model.metrics import THRESHOLD
-from rfcx_model.recordings import Recordings, load
+from rfcx_model.recordings import load, load_to_predict
 from rfcx_model.window_scores import WindowScores, window_scores
 from study import audit_folder, audit_sounds
 from study.audit_folder import INSTRUCTIONS, Design, Drawn, Population, Sample
 from study.audit_sounds import Clip
-from study.bundle import CONFIG
 from study.display import Display
 from study.machine import cores
-from study.model_folder import load_model
+from study.model_folder import load_model_for, read_config
 from study.strata import LEAST, STRATA, draw, strata
+from study.whole_folder import refuse_existing, whole_folder
 
 
 @dataclass(frozen=True)
@@ -47,18 +43,15 @@ def audit(model_folder: Path, data: Path, to: Path, asked: Asked, display: Displ
 
     Raises:
         InputError: model or data are unsound or speak of other species, the target exists, or too little is asked for.
+        RunError: recordings cannot be heard; the audit is written without them.
     """
-    if os.path.lexists(to):
-        raise InputError(f"{to}: exists already. Give a folder that does not exist yet, or remove it.")
-    model, recordings = load_model(model_folder), load(data)
-    if model.species != recordings.species:
-        raise InputError(
-            f"{model_folder}: it knows the species {list(model.species)}, but {data} asks for "
-            f"{list(recordings.species)}. Audit a model that was trained on data with these species."
-        )
-    species = _species(asked, model.species)
-    config = (model_folder / CONFIG).read_bytes()
-    if json.loads(config).get("data_fingerprint") != recordings.fingerprint:
+    refuse_existing(to)
+    test = load_to_predict(data)
+    model = load_model_for(model_folder, test.species, data)
+    species, config, table = _species(asked, model.species), read_config(model_folder), test.table
+    if not table.size:
+        raise RunError(f"no recording could be heard; the first: {next(iter(test.faults.values()))}")
+    if not _trained_on(data, config.data_fingerprint):
         display.say(
             f"{model_folder} was trained on other data than {data}: "
             "make sure that none of its training recordings is a test recording here"
@@ -66,13 +59,13 @@ def audit(model_folder: Path, data: Path, to: Path, asked: Asked, display: Displ
     torch.set_num_threads(1)
     place = compute.best()
     workers = cores() if place.device.type == "cpu" else 1
-    with display.phase("recordings", len(recordings.test)):
-        heard = window_scores(model, recordings.test, place, display.at, workers)
-    drawer = _Drawer(asked, recordings, heard, model.species)
-    to.absolute().parent.mkdir(parents=True, exist_ok=True)
-    half = Path(tempfile.mkdtemp(prefix=f".{to.name}.", dir=to.absolute().parent))
-    try:
-        half.chmod(0o755)
+    with display.phase("recordings", len(table)):
+        heard = window_scores(model, table, place, display.at, workers)
+    drawer = _Drawer(asked, table, heard, model.species)
+    faults = [*test.faults.values(), *map(str, heard.faults.values())]
+    for fault in faults:
+        display.say(fault)
+    with whole_folder(to) as half:
         samples = tuple(
             drawer.sample(half, one, budget)
             for one, budget in zip(species, _budgets(asked.windows, len(species)), strict=True)
@@ -80,9 +73,9 @@ def audit(model_folder: Path, data: Path, to: Path, asked: Asked, display: Displ
         design = Design(
             format=audit_folder.FORMAT,
             model=str(model_folder),
-            model_sha256=sha256(config).hexdigest(),
+            model_sha256=config.digest,
             data=str(data),
-            data_fingerprint=recordings.fingerprint,
+            data_fingerprint=test.fingerprint,
             threshold=asked.threshold,
             seed=asked.seed,
             window_s=heard.window_s,
@@ -92,12 +85,21 @@ def audit(model_folder: Path, data: Path, to: Path, asked: Asked, display: Displ
         audit_folder.write_design(half, design)
         text = _instructions(design, to, model.hyperparameters.windows.box_overlap)
         (half / INSTRUCTIONS).write_text(text, encoding="utf-8")
-        half.rename(to)
-    except BaseException:
-        shutil.rmtree(half, ignore_errors=True)
-        raise
     display.say(_told(design, len(heard.scores)))
+    if faults:
+        raise RunError(
+            f"{len(faults)} of {len(test.ids)} recordings could not be heard and were left out; {to} is drawn from the "
+            f"others. The first: {faults[0]}"
+        )
     return to
+
+
+def _trained_on(data: Path, fingerprint: str | None) -> bool:
+    """Whether a model of this fingerprint has learnt from the training recordings of these data."""
+    try:
+        return load(data).fingerprint == fingerprint
+    except InputError:
+        return False
 
 
 def _species(asked: Asked, known: tuple[int, ...]) -> tuple[int, ...]:
@@ -124,7 +126,7 @@ class _Drawer:
     """Draws one species after another, each from a stream of its own."""
 
     asked: Asked
-    recordings: Recordings
+    test: pd.DataFrame
     heard: WindowScores
     known: tuple[int, ...]
 
@@ -142,7 +144,7 @@ class _Drawer:
         """Draw a species' windows and write their sounds."""
         stratum = strata(self.scores(species), self.asked.threshold)
         drawn = draw(stratum, budget, np.random.default_rng([self.asked.seed, species]))
-        test, window_s = self.recordings.test, self.heard.window_s
+        test, window_s = self.test, self.heard.window_s
         rows, starts_s = self.heard.recording[drawn], self.heard.start_s[drawn].tolist()
         paths, names = test["path"].iloc[rows], test["recording_id"].iloc[rows]
         clips = [Clip(Path(path), start_s, window_s) for path, start_s in zip(paths, starts_s, strict=True)]

@@ -60,9 +60,9 @@ class Design:
 
     format: int
     model: str
-    model_sha256: str  # of its config.json, which holds the hashes of its other files
+    model_sha256: str  # over all that its config.json says, the hashes of its other files among it
     data: str
-    data_fingerprint: str
+    data_fingerprint: str  # of what was to be predicted
     threshold: float  # between the strata `above` and `near`
     seed: int
     window_s: float

@@ -96,27 +96,32 @@ def load_bundle(folder: Path) -> Bundle:
     told = {name: value for name, value in asdict(facts).items() if name not in ("format", "hyperparameters")}
     for name in ("metrics", "versions", "pretrained"):
         told[name] = told[name] or {}
-    return Bundle(hyperparameters=_hyperparameters(path, facts.hyperparameters), **told)
+    return Bundle(hyperparameters=checked_hyperparameters(path, facts.hyperparameters, "export it again"), **told)
 
 
-def _hyperparameters(path: Path, values: dict[str, Any]) -> Hyperparameters:
+def checked_hyperparameters(path: Path, values: Mapping[str, Any], way_out: str) -> Hyperparameters:
+    """The settings that a file holds: every knob, and no other.
+
+    Raises:
+        InputError: a knob is unknown, missing or out of its limits; the text names the file and ends in `way_out`.
+    """
     known = knobs()
     for name in values:
         if name not in known:
             raise InputError(
                 f"{path}: `{name}` is not a knob of this program.{suggestion(name, known)} "
-                "The bundle was written by another version; export it again."
+                f"It was written by another version; {way_out}."
             )
     missing = [name for name in known if name not in values]
     if missing:
         raise InputError(
             f"{path}: every knob must be there, but {', '.join(missing)} is not. "
-            "The bundle was written by another version or edited; export it again."
+            f"It was written by another version or edited; {way_out}."
         )
     try:
-        return build(values)
+        return build(dict(values))
     except ValidationError as error:
-        raise InputError(f"{path}: {_first(error)}. Export the bundle again.") from None
+        raise InputError(f"{path}: {_first(error)}. Its knobs must keep this version's limits; {way_out}.") from None
 
 
 def _first(error: ValidationError) -> str:

@@ -12,7 +12,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -29,11 +28,10 @@ from rfcx_model.hyperparameters import Frontend
 from rfcx_model.network import CELL_FRAMES
 from rfcx_model.pieces import PIECE_S, listen
 from rfcx_model.predict import Model
-from study.bundle import CONFIG
 from study.call_tables import CSV, Call, audacity, harmless, raven, read_raven, write_rows
 from study.display import Display
 from study.machine import cores
-from study.model_folder import load_model
+from study.model_folder import load_model, read_config
 from study.trials import heal
 from study.whole_file import write_whole
 
@@ -90,7 +88,7 @@ def detect(model_folder: Path, sounds: Path, to: Path, detector: Detector, displ
     """
     root, paths = _found(sounds)
     model = load_model(model_folder)
-    asked = {"format": 1, "model": sha256((model_folder / CONFIG).read_bytes()).hexdigest(), **asdict(detector)}
+    asked = {"format": 1, "model": read_config(model_folder).digest, **asdict(detector)}
     _claim(to, {**asked, "sounds": str(sounds.resolve())})
     heal(to / HEARD)
     known = _known(to)

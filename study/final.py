@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors.torch import save_file
 
 from rfcx_model import compute, priors
-from rfcx_model.errors import InputError, RunError
-from rfcx_model.hyperparameters import flatten
+from rfcx_model.errors import RunError
 from rfcx_model.listening import listen, richest
 from rfcx_model.metrics import OutOfFold
 from rfcx_model.priors import Priors
 from rfcx_model.recordings import load
 from study import recipe
-from study.bundle import CARD, CONFIG, Bundle, load_bundle
+from study.bundle import CARD, Bundle, load_bundle
 from study.display import Display
+from study.facts import finite
 from study.final_board import FinalBoard
 from study.machine import cores
 from study.model_card import Measured
-from study.model_folder import FORMAT, SPECIES, digest, write_front_end
+from study.model_folder import Contents, write_model
 from study.model_page import Trained, page_of
 from study.page import HTML, MARKDOWN, render
 from study.setting import Alone, Setting, spectrograms, workshop
 from study.stage_tasks import StageOrder, train_stages
 from study.store import Stored, open_store
 from study.study_folder import digests
+from study.whole_folder import refuse_existing
 from study.work import stored_request
 
 CARD_PAGE: Final = "card.html"
@@ -58,10 +54,9 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
 
     Raises:
         InputError: bundle or data are unsound, or the target exists.
-        RunError: a stage failed.
+        RunError: a stage failed, or its weights are no numbers.
     """
-    if os.path.lexists(to):
-        raise InputError(f"{to}: exists already. Give a folder that does not exist yet, or remove it.")
+    refuse_existing(to)
     bundle = load_bundle(bundle_folder)
     recordings = load(data)
     hyperparameters = bundle.hyperparameters
@@ -86,8 +81,8 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
     metrics = dict(results[0].state.facts["metrics"])
     measured = None if whole else _measured(setting, bundle, requests[0], results[0])
     fitted = None if measured is None else _priors(measured)
-    _write_model(to, Trained(bundle, recordings, weights, metrics, setting.pretrained, whole > 0, fitted, measured))
-    return to
+    made = Trained(bundle, recordings, weights, metrics, setting.pretrained, whole > 0, fitted, measured)
+    return write_model(to, _contents(made))
 
 
 def _measured(setting: Setting, bundle: Bundle, request: recipe.Request, result: Stored) -> Measured | None:
@@ -166,38 +161,22 @@ def _store_folder(bundle: Bundle, to: Path, places: Places) -> Path:
     return to.absolute().with_name(f"{to.name}-stages")
 
 
-def _write_model(to: Path, made: Trained) -> None:
-    """All files or none: made beside the target, then renamed."""
-    bundle, recordings, weights = made.bundle, made.recordings, made.weights
-    to.parent.mkdir(parents=True, exist_ok=True)
-    half = Path(tempfile.mkdtemp(prefix=f".{to.name}.", dir=to.parent))
-    try:
-        half.chmod(0o755)
-        for fold, tensors in enumerate(weights):
-            save_file(tensors, half / f"fold{fold}.safetensors")
-        column = "\n".join(["species_id", *map(str, recordings.species)]) + "\n"
-        (half / SPECIES).write_text(column, encoding="utf-8")
-        write_front_end(half, bundle.hyperparameters.frontend)
-        page, shown_sections = page_of(made)
-        (half / CARD).write_text(render(MARKDOWN, page, shown_sections), encoding="utf-8")
-        (half / CARD_PAGE).write_text(render(HTML, page, shown_sections), encoding="utf-8")
-        config = {
-            "format": FORMAT,
-            "hyperparameters": flatten(bundle.hyperparameters),
-            "folds": len(weights),
+def _contents(made: Trained) -> Contents:
+    """The files of the model's folder, its card as a page and as text."""
+    bundle, recordings = made.bundle, made.recordings
+    page, shown_sections = page_of(made)
+    return Contents(
+        hyperparameters=bundle.hyperparameters,
+        species=recordings.species,
+        weights=made.weights,
+        priors=made.priors,
+        facts={
             "data_fingerprint": recordings.fingerprint,
             "study": bundle.study,
             "trial": bundle.trial,
             "pretrained": dict(made.pretrained),
-            "priors": None if made.priors is None else asdict(made.priors),
             "trained_on": "all recordings" if made.whole else "all folds but one",
-            "metrics": dict(made.metrics),
-            "sha256": {path.name: digest(path) for path in sorted(half.iterdir())},
-        }
-        (half / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        for path in half.iterdir():
-            path.chmod(0o644)  # safetensors writes for its owner alone
-        half.rename(to)
-    except BaseException:
-        shutil.rmtree(half, ignore_errors=True)
-        raise
+            "metrics": {name: finite(value) for name, value in made.metrics.items()},
+        },
+        pages={CARD: render(MARKDOWN, page, shown_sections), CARD_PAGE: render(HTML, page, shown_sections)},
+    )

@@ -1,35 +1,105 @@
-"""A model's folder: what stands in it, and how it is loaded. No pickle, nothing outside it, nothing unchecked."""
+"""A model's folder, written and loaded: no pickle, nothing outside it, nothing unchecked."""
 
 from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from rfcx_model import compute, network, predict, spectrogram
-from rfcx_model.errors import InputError
-from rfcx_model.hyperparameters import Frontend, Hyperparameters, build
+from rfcx_model.errors import InputError, RunError
+from rfcx_model.hyperparameters import Frontend, Hyperparameters, flatten
 from rfcx_model.priors import Priors
-from study.bundle import CONFIG
+from study.bundle import CONFIG, checked_hyperparameters
+from study.whole_folder import whole_folder
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 SPECIES: Final = "species.csv"
 FRONT_END: Final = "frontend.safetensors"
 """The mel basis: what predicts needs no librosa, and no other version of it changes what a model hears."""
 
 _BASIS: Final = "mel_basis"
+_SEAL: Final = "config_sha256"
+_AGAIN: Final = "Train the model again, or restore the file."
 
 
-def write_front_end(folder: Path, frontend: Frontend) -> None:
-    """Write the mel basis (mel, bin)."""
-    save_file({_BASIS: torch.from_numpy(spectrogram.mel_basis(frontend))}, folder / FRONT_END)
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What is written. `facts` stand in config.json beside what the program needs; `pages` are texts by file name."""
+
+    hyperparameters: Hyperparameters
+    species: Sequence[int]
+    weights: Sequence[Mapping[str, torch.Tensor]]  # of each fold model
+    priors: Priors | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    pages: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    """config.json, checked: its own hash, and that it names what a model needs. `digest` is the whole model's."""
+
+    hyperparameters: Hyperparameters
+    folds: int
+    sha256: Mapping[str, str]
+    priors: Priors | None
+    data_fingerprint: str | None
+    digest: str
+
+
+@checked(frozen=True, config=ConfigDict(extra="ignore", allow_inf_nan=False))
+class _Said:
+    hyperparameters: dict[str, Any]
+    folds: int
+    sha256: dict[str, str]
+    priors: Priors | None = None
+    data_fingerprint: str | None = None
+
+
+def write_model(to: Path, made: Contents) -> Path:
+    """Write a model's folder, whole or not at all.
+
+    Raises:
+        RunError: a weight is no number.
+    """
+    for fold, tensors in enumerate(made.weights):
+        for name, tensor in tensors.items():
+            if not torch.isfinite(tensor).all():
+                raise RunError(
+                    f"fold {fold}: weights must be numbers, but {name} holds nan or inf: its training has diverged. "
+                    "Lower the learning rate, or train another trial."
+                )
+    with whole_folder(to) as folder:
+        for fold, tensors in enumerate(made.weights):
+            save_file(dict(tensors), folder / _weights(fold))
+        column = "\n".join(["species_id", *map(str, made.species)]) + "\n"
+        (folder / SPECIES).write_text(column, encoding="utf-8")
+        basis = spectrogram.mel_basis(made.hyperparameters.frontend)
+        save_file({_BASIS: torch.from_numpy(basis)}, folder / FRONT_END)
+        for name, text in made.pages.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        config = {
+            "format": FORMAT,
+            "hyperparameters": flatten(made.hyperparameters),
+            "folds": len(made.weights),
+            "priors": None if made.priors is None else TypeAdapter(Priors).dump_python(made.priors),
+            **made.facts,
+            "sha256": {path.name: digest(path) for path in sorted(folder.iterdir())},
+        }
+        sealed = {**config, _SEAL: seal(config)}
+        (folder / CONFIG).write_text(json.dumps(sealed, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return to
 
 
 def load_model(folder: Path) -> predict.Model:
@@ -39,39 +109,113 @@ def load_model(folder: Path) -> predict.Model:
         InputError: the folder is no model, of another format, or a file is missing or has changed.
     """
     config = read_config(folder)
-    needed = {SPECIES, *(f"fold{fold}.safetensors" for fold in range(config["folds"]))}
-    for name in sorted(needed - set(config["sha256"])):
-        raise InputError(f"{folder / CONFIG}: it has no hash of {name}. Train the model again.")
-    for name, wanted in config["sha256"].items():
+    needed = [SPECIES, FRONT_END, *map(_weights, range(config.folds))]
+    for name in needed:
+        if name not in config.sha256:
+            raise InputError(f"{folder / CONFIG}: it has no hash of {name}. Train the model again.")
+    for name, wanted in config.sha256.items():
         _check(folder, name, wanted)
-    try:
-        hyperparameters: Hyperparameters = build(config["hyperparameters"])
-    except ValidationError as error:
-        said = error.errors()[0]
-        where = ".".join(map(str, said["loc"]))
-        raise InputError(f"{folder / CONFIG}: `{where}`: {said['msg']}. Train the model with this version.") from None
     species = _species(folder / SPECIES)
+    if config.priors is not None and len(config.priors.log_prior) != len(species):
+        got = f"{len(config.priors.log_prior)} priors for {len(species)} species"
+        raise InputError(f"{folder / CONFIG}: a prior a species must stand, but got {got}. Train the model again.")
     place = compute.best()
     nets = []
-    for fold in range(config["folds"]):
-        weights = _tensors(folder / f"fold{fold}.safetensors")
+    for path in (folder / _weights(fold) for fold in range(config.folds)):
+        weights = _tensors(path)
         try:
-            nets.append(network.restored(hyperparameters.network, len(species), weights, place))
+            nets.append(network.restored(config.hyperparameters.network, len(species), weights, place))
         except RuntimeError as error:
-            raise InputError(f"{folder}/fold{fold}.safetensors: {error}. Train the model again.") from None
-    if FRONT_END in config["sha256"]:
-        _hear_with(folder / FRONT_END, hyperparameters.frontend)
-    return predict.Model(nets, hyperparameters, species)
+            raise InputError(f"{path}: {error}. Train the model again.") from None
+    basis = _mel_basis(folder / FRONT_END, config.hyperparameters.frontend)
+    return predict.Model(nets, config.hyperparameters, species, basis)
 
 
-def _check(folder: Path, name: str, wanted: object) -> None:
+def load_model_for(folder: Path, species: Sequence[int], data: Path) -> predict.Model:
+    """The model of a folder, for data that ask for these species in this order.
+
+    Raises:
+        InputError: the model is unsound, or knows other species.
+    """
+    model = load_model(folder)
+    if model.species != tuple(species):
+        raise InputError(
+            f"{folder}: it knows the species {list(model.species)}, but {data} asks for {list(species)}. "
+            "Use a model that was trained on data with these species."
+        )
+    return model
+
+
+def fitted_priors(folder: Path) -> Priors:
+    """The class priors of a model folder.
+
+    Raises:
+        InputError: it has none.
+    """
+    told = read_config(folder).priors
+    if told is None:
+        raise InputError(
+            f"{folder / CONFIG}: --priors needs priors that were fitted out of fold, but there are none: models of all "
+            "recordings have no such scores. Predict without --priors, or train one model a fold."
+        )
+    return told
+
+
+def read_config(folder: Path) -> Config:
+    """A model's config.json, checked against its own hash.
+
+    Raises:
+        InputError: the folder is no model, of another format, or its config.json has changed or is damaged.
+    """
+    path = folder / CONFIG
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        version, sealed = said["format"], said["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{folder}: not a model folder. Make one with `rfcx-study train`.") from None
+    if version != FORMAT:
+        raise InputError(f"{path}: this program reads models of format {FORMAT}, but got {version!r}. Train it again.")
+    sealed = said.pop(_SEAL, None)
+    if sealed != seal(said):
+        raise InputError(f"{path}: its content is not what was written. {_AGAIN}")
+    try:
+        facts = TypeAdapter(_Said).validate_python(said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: `{where}`: {first['msg']}. Train the model again.") from None
+    if facts.folds < 1:
+        raise InputError(f"{path}: a model has at least one fold, but got {facts.folds}. Train the model again.")
+    hyperparameters = checked_hyperparameters(path, facts.hyperparameters, "train the model again")
+    return Config(hyperparameters, facts.folds, facts.sha256, facts.priors, facts.data_fingerprint, sealed)
+
+
+def seal(config: Mapping[str, Any]) -> str:
+    """SHA-256 over all that config.json says; since it holds the hashes of the other files, it stands for the model."""
+    return sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        whole = sha256()
+        while chunk := file.read(1 << 22):
+            whole.update(chunk)
+    return whole.hexdigest()
+
+
+def _weights(fold: int) -> str:
+    return f"fold{fold}.safetensors"
+
+
+def _check(folder: Path, name: str, wanted: str) -> None:
     if Path(name).name != name:
         raise InputError(f"{folder / CONFIG}: a model's files stand in its folder, but got {name!r}. Do not trust it.")
     path = folder / name
     if not path.is_file():
-        raise InputError(f"{path}: missing. Train the model again, or restore the file.")
+        raise InputError(f"{path}: missing. {_AGAIN}")
     if digest(path) != wanted:
-        raise InputError(f"{path}: its content is not what was written. Train the model again, or restore the file.")
+        raise InputError(f"{path}: its content is not what was written. {_AGAIN}")
 
 
 def _species(path: Path) -> tuple[int, ...]:
@@ -89,56 +233,9 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
         raise InputError(f"{path}: {error}. Train the model again.") from None
 
 
-def _hear_with(path: Path, frontend: Frontend) -> None:
+def _mel_basis(path: Path, frontend: Frontend) -> np.ndarray:
     basis = _tensors(path).get(_BASIS)
     wanted = (frontend.n_mels, frontend.n_fft // 2 + 1)
     if basis is None or tuple(basis.shape) != wanted or basis.dtype != torch.float32:
         raise InputError(f"{path}: it must hold {_BASIS} {wanted} of float32. Train the model again.")
-    spectrogram.use_basis(frontend, basis.numpy())
-
-
-def fitted_priors(folder: Path) -> Priors:
-    """The class priors of a model folder.
-
-    Raises:
-        InputError: it has none, or they are damaged.
-    """
-    told = read_config(folder).get("priors")
-    if told is None:
-        raise InputError(
-            f"{folder / CONFIG}: --priors needs priors that were fitted out of fold, but there are none: models of all "
-            "recordings have no such scores. Predict without --priors, or train one model a fold."
-        )
-    try:
-        return TypeAdapter(Priors).validate_python(told)
-    except ValidationError as error:
-        raise InputError(f"{folder / CONFIG}: priors: {error.errors()[0]['msg']}. Train the model again.") from None
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """A model's config.json.
-
-    Raises:
-        InputError: the folder is no model, or of another format.
-    """
-    path = folder / CONFIG
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version, folds = config["format"], config["folds"]
-        config["hyperparameters"], config["sha256"].items()
-        if not isinstance(folds, int) or folds < 1:
-            raise ValueError("folds")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{folder}: not a model folder. Make one with `rfcx-study train`.") from None
-    if version != FORMAT:
-        raise InputError(f"{path}: this program reads models of format {FORMAT}, but got {version!r}. Train it again.")
-    return config
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        whole = sha256()
-        while chunk := file.read(1 << 22):
-            whole.update(chunk)
-    return whole.hexdigest()
+    return basis.numpy()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +14,12 @@ import torch
 from rfcx_model import compute, predict, priors
 from rfcx_model.errors import InputError, RunError
 from rfcx_model.labels import Floats
-from rfcx_model.recordings import Recordings, load
-from study.bundle import CONFIG
+from rfcx_model.recordings import ToPredict, load_to_predict
 from study.display import Display
 from study.machine import cores
-from study.model_folder import fitted_priors, load_model
+from study.model_folder import fitted_priors, load_model_for, read_config
+from study.validate import first_fault
+from study.whole_folder import refuse_existing
 
 NAMED: Final = 5
 """Recordings that cannot be heard and are named in the message; all are told as they are met."""
@@ -36,26 +35,22 @@ def write_submission(model_folder: Path, data: Path, to: Path, display: Display,
         InputError: model or data are unsound, they speak of other species, or the target exists.
         RunError: recordings cannot be heard; their rows hold the mean of the others, and the target is written.
     """
-    if os.path.lexists(to):
-        raise InputError(f"{to}: exists already. Give a file that does not exist yet, or remove it.")
-    model, recordings = load_model(model_folder), load(data)
+    refuse_existing(to, "file")
+    asked = load_to_predict(data)
+    model = load_model_for(model_folder, asked.species, data)
     ranked = fitted_priors(model_folder) if with_priors else None
-    if model.species != recordings.species:
-        raise InputError(
-            f"{model_folder}: it knows the species {list(model.species)}, but {data} asks for "
-            f"{list(recordings.species)}. Predict with a model that was trained on data with these species."
-        )
     to.parent.mkdir(parents=True, exist_ok=True)
-    asked = {"model": sha256((model_folder / CONFIG).read_bytes()).hexdigest(), "data": recordings.fingerprint}
-    heard = Heard(to.with_name(f".{to.name}.heard"), asked, len(model.species))
-    faults = _hear(model, recordings, heard, display)
-    rows = _rows(recordings.test["recording_id"], heard, faults)
-    table = predict.table_of(model.species, recordings.test["recording_id"], rows)
+    heard = Heard(to.with_name(f".{to.name}.heard"), read_config(model_folder).digest, len(model.species))
+    faults = _hear(model, asked, heard, display)
+    rows = _rows(asked, heard, faults)
+    table = predict.table_of(model.species, asked.ids, rows)
     if ranked is not None:
         table[table.columns[1:]] = priors.apply(ranked, rows)
     partial = to.with_name(f".{to.name}")
     try:
         table.to_csv(partial, index=False)
+        if fault := first_fault(partial, asked.sample):
+            raise RunError(f"{to}: the competition would refuse it, so it is not written: {fault}")
         partial.replace(to)
     finally:
         partial.unlink(missing_ok=True)
@@ -71,33 +66,35 @@ def write_submission(model_folder: Path, data: Path, to: Path, display: Display,
 
 @dataclass
 class Heard:
-    """Scores of the recordings that were heard so far, a line of JSON each, behind a line that says what was asked.
+    """Scores of the recordings that one model has heard so far, by the digest of the file: a changed file is another.
 
-    A file that answers another question, or a line that was cut off, counts as not there.
+    A line of JSON each, behind a line that names the model. A file of another model, or a line that was cut off, counts
+    as not there.
     """
 
     path: Path
-    asked: dict[str, str]
+    model: str
     n_species: int
     rows: dict[str, Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if self.path.exists() else []
-        if not lines or _parsed(lines[0]) != self.asked:
-            self.path.write_text(json.dumps(self.asked) + "\n", encoding="utf-8")
+        head = {"model": self.model}
+        if not lines or _parsed(lines[0]) != head:
+            self.path.write_text(json.dumps(head) + "\n", encoding="utf-8")
             return
-        for line in lines[1:]:
-            told = _parsed(line)
+        for told in map(_parsed, lines[1:]):
             if isinstance(told, dict) and len(told.get("scores", ())) == self.n_species:
-                self.rows[str(told["recording"])] = np.array(told["scores"], dtype=np.float32)
+                self.rows[str(told["digest"])] = np.array(told["scores"], dtype=np.float32)
         with self.path.open("ab") as file:  # a line that was cut off is ended, so that the next one stands alone
             file.write(b"\n")
 
-    def add(self, recording: str, scores: Floats) -> None:
+    def add(self, recording: str, digest: str, scores: Floats) -> None:
         """Keep one; float32 comes back bit for bit."""
-        self.rows[recording] = scores
+        self.rows[digest] = scores
+        told = {"recording": recording, "digest": digest, "scores": [float(one) for one in scores]}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"recording": recording, "scores": [float(one) for one in scores]}) + "\n")
+            file.write(json.dumps(told) + "\n")
 
     def remove(self) -> None:
         """Done with it."""
@@ -111,33 +108,38 @@ def _parsed(line: str) -> Any:
         return None
 
 
-def _hear(model: predict.Model, recordings: Recordings, heard: Heard, display: Display) -> dict[str, InputError]:
-    """Hear what has not been; returns what cannot be."""
+def _hear(model: predict.Model, asked: ToPredict, heard: Heard, display: Display) -> dict[str, str]:
+    """Hear what has not been; returns why some cannot be, by id."""
     torch.set_num_threads(1)
     place = compute.best()
     workers = cores() if place.device.type == "cpu" else 1
-    test = recordings.test[~recordings.test["recording_id"].isin(list(heard.rows))]
-    faults: dict[str, InputError] = {}
-    with display.phase("recordings", len(recordings.test)):
-        display.at(len(recordings.test) - len(test))
-        said = predict.scores(model, map(Path, test["path"]), place, workers)
-        for recording, row in zip(test["recording_id"], said, strict=True):
+    faults = dict(asked.faults)
+    for fault in faults.values():
+        display.say(fault)
+    left = {name: file for name, file in asked.files.items() if file.digest.hex() not in heard.rows}
+    done = len(asked.ids) - len(left)
+    with display.phase("recordings", len(asked.ids)):
+        display.at(done)
+        said = predict.scores(model, [file.path for file in left.values()], place, workers)
+        for (name, file), row in zip(left.items(), said, strict=True):
             if isinstance(row, InputError):
-                faults[recording] = row
-                display.say(str(row))
+                faults[name] = str(row)
+                display.say(faults[name])
             else:
-                heard.add(recording, row)
-            display.at(len(heard.rows) + len(faults))
+                heard.add(name, file.digest.hex(), row)
+            done += 1
+            display.at(done)
     return faults
 
 
-def _rows(recordings: Iterable[str], heard: Heard, faults: dict[str, InputError]) -> Floats:
+def _rows(asked: ToPredict, heard: Heard, faults: Mapping[str, str]) -> Floats:
     """(recording, species), the mean of the others where a recording could not be heard.
 
     Raises:
         RunError: none could be.
     """
-    if not heard.rows:
+    known = {name: heard.rows[file.digest.hex()] for name, file in asked.files.items() if name not in faults}
+    if not known:
         raise RunError(f"no recording could be heard; the first: {next(iter(faults.values()))}")
-    mean = np.mean(list(heard.rows.values()), axis=0)
-    return np.array([heard.rows.get(one, mean) for one in recordings], dtype=np.float32)
+    mean = np.mean(list(known.values()), axis=0)
+    return np.array([known.get(name, mean) for name in asked.ids], dtype=np.float32)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
 from made_corpus import CPU
-from safetensors.torch import save_file
 from tiny import KNOBS
 
 from rfcx_model import network
-from rfcx_model.hyperparameters import Hyperparameters, build, flatten
+from rfcx_model.hyperparameters import Hyperparameters, build
 from rfcx_model.network import RFCXNet
 from rfcx_model.predict import hear, ruler_grid
 from rfcx_model.recordings import Recordings, load
-from study.bundle import CONFIG
-from study.model_folder import FORMAT, SPECIES
+from study import model_folder
+from study.model_folder import Contents
 
 RIDGE = 0.5
 LOGIT = 3.0
@@ -27,21 +24,12 @@ LOGIT = 3.0
 def write_model(folder: Path, data: Path, folds: int = 2) -> Path:
     """For the species of `data`; hears windows of 1.024 s, and the tones of its training recordings in most of them."""
     recordings, hyperparameters = load(data), build(KNOBS)
-    folder.mkdir()
-    for fold in range(folds):
-        net = network.build(hyperparameters.network, len(recordings.species), seed=fold).eval()
+    nets = [network.build(hyperparameters.network, len(recordings.species), seed=fold).eval() for fold in range(folds)]
+    for net in nets:
         _fit_head(net, recordings, hyperparameters)
-        save_file(net.state_dict(), folder / f"fold{fold}.safetensors")
-    (folder / SPECIES).write_text("\n".join(["species_id", *map(str, recordings.species)]) + "\n")
-    config = {
-        "format": FORMAT,
-        "hyperparameters": flatten(hyperparameters),
-        "folds": folds,
-        "data_fingerprint": recordings.fingerprint,
-        "sha256": {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
-    }
-    (folder / CONFIG).write_text(json.dumps(config))
-    return folder
+    weights = [net.state_dict() for net in nets]
+    facts = {"data_fingerprint": recordings.fingerprint}
+    return model_folder.write_model(folder, Contents(hyperparameters, recordings.species, weights, facts=facts))
 
 
 @torch.no_grad()

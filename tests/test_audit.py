@@ -286,12 +286,36 @@ def test_what_cannot_be_drawn_is_refused_and_leaves_nothing(call: Call, place: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audit", "other"]
 
 
-def test_a_broken_recording_leaves_nothing(call: Call, place: Place, tmp_path: Path, tiny_folder: Path) -> None:
-    path = tiny_folder / "test" / "test002.flac"
-    path.write_bytes(path.read_bytes()[:-2000])
-    said = refused(call, "audit", place.model, "--data", tiny_folder, "--to", tmp_path / "a", "--windows", 30)
-    assert "test002.flac" in said
-    assert [one.name for one in tmp_path.iterdir()] == ["tiny"]
+def test_a_broken_recording_is_named_and_the_others_are_drawn_from(
+    call: Call, place: Place, tmp_path: Path, tiny_folder: Path
+) -> None:
+    cut, torn = (tiny_folder / "test" / f"test00{k}.flac" for k in (2, 3))
+    cut.write_bytes(cut.read_bytes()[:-2000])  # its end is missing: seen from its header
+    content = torn.read_bytes()
+    torn.write_bytes(content[: len(content) // 2] + bytes(400) + content[len(content) // 2 + 400 :])
+    to = tmp_path / "audit"
+    code, out, err = call("audit", place.model, "--data", tiny_folder, "--to", to, "--windows", 36)
+    assert (code, out) == (1, "")
+    assert "test002.flac" in err
+    assert "test003.flac" in err
+    assert f"2 of 4 recordings could not be heard and were left out; {to} is drawn from the others" in err
+    told = read(to)
+    assert {one.recording_id for sample in told.design.species for one in sample.drawn} == {"test000", "test001"}
+    assert [len(sample.drawn) for sample in told.design.species] == [12, 12, 12]  # every window of two recordings
+    answer(to, expert)
+    assert call("audited", to)[0] == 0
+
+
+def test_where_no_recording_can_be_heard_nothing_is_left(
+    call: Call, place: Place, tmp_path: Path, tiny_folder: Path
+) -> None:
+    for keep in (0, 100):  # no sound at all; broken behind the header
+        for path in (tiny_folder / "test").iterdir():
+            path.write_bytes(path.read_bytes()[:keep])
+        code, out, err = call("audit", place.model, "--data", tiny_folder, "--to", tmp_path / "a", "--windows", 30)
+        assert (code, out) == (1, "")
+        assert "no recording could be heard; the first: test/test000.flac" in err
+        assert [one.name for one in tmp_path.iterdir()] == ["tiny"]
 
 
 @dataclass

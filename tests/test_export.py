@@ -92,7 +92,9 @@ def test_the_card_says_how_it_was_chosen_what_differs_and_what_comes_next(tmp_pa
     assert "| score | 0.7500 |  | 0.5000 |  |" in card
     assert "Intervals: none, the trial's out-of-fold scores are not on file." in card
     assert "Difference of the score: +0.2500." in card
-    assert "rfcx-study train BUNDLE --data DATA --to MODEL\nrfcx-study predict MODEL --data DATA" in card
+    bundle = tmp_path / "bundle"
+    assert f"rfcx-study train {bundle} --data DATA --to {bundle}-model\n" in card
+    assert f"rfcx-study predict {bundle}-model --data DATA --to {bundle}-submission.csv\n" in card
     for fact in (STUDY["data"]["fingerprint"], STUDY["folds_hash"], STUDY["commit"], "torch 2.15.0", "Seed: 7"):
         assert fact in card
 

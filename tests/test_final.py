@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import save_file
 from tiny import KNOBS, Sound, write_folder
+from untrained_model import change_config
 
 from rfcx_model import network
 from rfcx_model.errors import InputError
@@ -227,9 +228,7 @@ def test_class_priors_are_fitted_out_of_fold_and_applied_on_demand(made: Made) -
     assert f"{told['plain']:.4f}" in card
     assert told["plain"] == pytest.approx(json.loads((folder / "config.json").read_text())["metrics"]["lwlrap"])
 
-    config = json.loads((folder / "config.json").read_text())
-    config["priors"] |= {"weight": 1.0, "log_prior": [3.0, 0.0, -3.0]}
-    (folder / "config.json").write_text(json.dumps(config))
+    change_config(folder, priors={**told, "weight": 1.0, "log_prior": [3.0, 0.0, -3.0]})
     plain, ranked = (
         pd.read_csv(write_submission(folder, made.data, made.folder / name, QUIET, with_priors=with_priors))
         for name, with_priors in (("plain.csv", False), ("ranked.csv", True))

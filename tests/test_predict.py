@@ -171,7 +171,8 @@ def test_a_recording_scores_the_same_heard_from_its_file_and_through_the_cache(h
 
 def test_a_submission_lists_the_test_recordings_in_their_order(heard: Heard) -> None:
     reversed_test = heard.recordings.test.iloc[::-1].reset_index(drop=True)
-    table = predict.submission(heard.model, reversed_test, CPU)
+    rows = list(predict.scores(heard.model, map(Path, reversed_test["path"]), CPU))
+    table = predict.table_of(heard.model.species, reversed_test["recording_id"], np.array(rows))
     assert list(table.columns) == ["recording_id", "s0", "s1", "s2"]
     assert table["recording_id"].tolist() == ["test003", "test002", "test001", "test000"]
     scores = table[["s0", "s1", "s2"]].to_numpy()

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from untrained_model import write_model
+from untrained_model import deafen, write_model
 
+from rfcx_model.audio_files import edges_digest
 from rfcx_model.errors import InputError, RunError
+from study import validate
 from study.display import Display
 from study.submission import write_submission
+from study.validate import first_fault
 
 QUIET = Display(Console(quiet=True))
 
 
 def accept(submission: Path, sample: Path) -> None:
-    """What the competition says: the sample's columns, its ids in its order, a number from 0 to 1 in every cell."""
-    with submission.open() as mine, sample.open() as theirs:
-        got, wanted = list(csv.reader(mine)), list(csv.reader(theirs))
-    assert got[0] == wanted[0]
-    assert [row[0] for row in got[1:]] == [row[0] for row in wanted[1:]]
-    for row in got[1:]:
-        assert len(row) == len(wanted[0])
-        assert all(math.isfinite(float(cell)) and 0 <= float(cell) <= 1 for cell in row[1:])
+    assert first_fault(submission, sample) is None
 
 
 @pytest.fixture(autouse=True)
@@ -85,9 +82,10 @@ def test_what_another_model_has_heard_is_not_taken(model: Path, tiny_folder: Pat
     other = write_model(tmp_path / "other", seed=7)
     wanted = predict(other, tiny_folder, "wanted.csv").read_bytes()
     kept = tiny_folder.parent / ".submission.csv.heard"
-    asked = {"model": "that one", "data": "those"}
-    row = {"recording": "test000", "scores": [0.5, 0.5, 0.5]}
-    kept.write_text(json.dumps(asked) + "\n" + json.dumps(row) + "\n")
+    sound = tiny_folder / "test" / "test000.flac"
+    digest = edges_digest(sound, sound.stat().st_size).hex()
+    row = {"recording": "test000", "digest": digest, "scores": [0.5, 0.5, 0.5]}
+    kept.write_text(json.dumps({"model": "that one"}) + "\n" + json.dumps(row) + "\n")
     assert predict(other, tiny_folder).read_bytes() == wanted
 
 
@@ -115,6 +113,109 @@ def test_a_recording_that_breaks_in_its_middle_is_named_and_the_rest_is_done(
     others = [[float(cell) for cell in told[n].split(",")[1:]] for n in (1, 3, 4)]
     mean = [sum(column) / 3 for column in zip(*others, strict=True)]
     assert [float(cell) for cell in told[2].split(",")[1:]] == pytest.approx(mean, rel=1e-5)
+
+
+@pytest.mark.parametrize("content", [b"", b"no sound", None])
+def test_a_file_that_is_no_sound_is_named_and_the_rest_is_done_even_beside_broken_training_recordings(
+    model: Path, tiny_folder: Path, call: Callable[..., tuple[int, str, str]], content: bytes | None
+) -> None:
+    sound = predict(model, tiny_folder, "sound.csv").read_text().splitlines()
+    broken = tiny_folder / "test" / "test001.flac"
+    broken.write_bytes(broken.read_bytes()[:-200] if content is None else content)  # cut short, or none at all
+    for path in (tiny_folder / "train").iterdir():
+        path.unlink()
+    to = tiny_folder.parent / "submission.csv"
+    code, _, err = call("predict", model, "--data", tiny_folder, "--to", to)
+    assert code == 1
+    assert err.count("test/test001.flac: ") == 1
+    assert "1 of 4 recordings could not be heard (test001)" in err
+    accept(to, tiny_folder / "sample_submission.csv")
+    told = to.read_text().splitlines()
+    assert [told[n] for n in (0, 1, 3, 4)] == [sound[n] for n in (0, 1, 3, 4)]
+
+
+def test_once_a_broken_file_is_mended_it_alone_is_heard(
+    model: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = predict(model, tiny_folder, "whole.csv").read_bytes()
+    broken = tiny_folder / "test" / "test001.flac"
+    content = broken.read_bytes()
+    broken.write_bytes(b"")
+    to = tiny_folder.parent / "submission.csv"
+    with pytest.raises(RunError, match=r"1 of 4 recordings could not be heard \(test001\)"):
+        predict(model, tiny_folder)
+    broken.write_bytes(content)
+    to.unlink()
+    from rfcx_model import predict as module
+
+    heard: list[str] = []
+    true_hear = module.hear
+
+    def hear(path: Path, *rest: object) -> object:
+        heard.append(path.name)
+        return true_hear(path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "hear", hear)
+    assert predict(model, tiny_folder).read_bytes() == whole
+    assert heard == ["test001.flac"]
+
+
+def test_a_model_that_says_nan_is_told_and_nothing_is_written(model: Path, tiny_folder: Path) -> None:
+    deafen(model)
+    with pytest.raises(RunError, match=r"no recording could be heard; the first: .*the model says nan. Train it again"):
+        predict(model, tiny_folder)
+    assert not (tiny_folder.parent / "submission.csv").exists()
+
+
+def test_what_the_competition_would_refuse_is_not_written(
+    model: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("study.submission._rows", lambda *_: np.full((4, 3), 1.5, np.float32))
+    with pytest.raises(RunError, match=r"row 2: a cell must be a number from 0 to 1, but got '1.5'"):
+        predict(model, tiny_folder)
+    assert not [path for path in tiny_folder.parent.iterdir() if path.name.endswith("submission.csv")]
+
+
+HEAD, FIRST, SECOND = "recording_id,s0,s1", "a,0.5,1", "b,0,1e-05"
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        ([HEAD, FIRST, SECOND], None),
+        (["recording_id,s1,s0", FIRST, SECOND], "row 1: the columns must be recording_id, s0, s1"),
+        (["id,s0,s1", FIRST, SECOND], "row 1: the columns must be"),
+        (["recording_id,s0", "a,0.5", "b,0"], "row 1: the columns must be"),
+        ([HEAD, SECOND, FIRST], "row 2: recording_id must be a, but got b"),
+        ([HEAD, FIRST, FIRST], "row 3: recording_id must be b, but got a"),
+        ([HEAD, FIRST], "row 3: a row for b must stand"),
+        ([HEAD, FIRST, SECOND, "c,0,0"], "row 4: the submission must end"),
+        ([HEAD, FIRST, ""], "row 3: recording_id must be b, but got nothing"),
+        ([HEAD, FIRST, "b,0"], "row 3: 3 cells must stand, but got 2"),
+        ([HEAD, FIRST, "b,0,"], "row 3: a cell must be a number from 0 to 1, but got ''"),
+        ([HEAD, "a,nan,1", SECOND], "row 2: a cell must be a number from 0 to 1, but got 'nan'"),
+        ([HEAD, "a,inf,1", SECOND], "but got 'inf'"),
+        ([HEAD, "a,-0.1,1", SECOND], "but got '-0.1'"),
+        ([HEAD, "a,1.0000001,1", SECOND], "but got '1.0000001'"),
+        ([HEAD, "a,much,1", SECOND], "but got 'much'"),
+        ([], "row 1: a row for recording_id must stand"),
+    ],
+)
+def test_the_validator_knows_the_competitions_rules(tmp_path: Path, lines: list[str], fault: str | None) -> None:
+    mine, sample = tmp_path / "submission.csv", tmp_path / "sample_submission.csv"
+    sample.write_text(f"{HEAD}\na,0.5,0.5\nb,0.5,0.5\n")
+    mine.write_text("".join(f"{line}\n" for line in lines))
+    told = first_fault(mine, sample)
+    assert told is None if fault is None else fault in str(told)
+
+
+def test_the_validator_needs_nothing_but_the_standard_library() -> None:
+    code = (
+        "import runpy, sys; runpy.run_path(sys.argv[1]); print(sorted({'numpy', 'pandas', 'torch'} & set(sys.modules)))"
+    )
+    module = Path(validate.__file__)
+    done = subprocess.run([sys.executable, "-c", code, str(module)], capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_where_nothing_can_be_heard_nothing_is_written(model: Path, tiny_folder: Path) -> None:

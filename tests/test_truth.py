@@ -131,7 +131,7 @@ def submitted(made: Made, number: int) -> np.ndarray:
         net.load_state_dict(stored.state.weights(fold))
         nets.append(net.eval())
     model = predict.Model(nets, h, made.recordings.species)
-    return predict.submission(model, made.recordings.test, best())[["s0", "s1", "s2"]].to_numpy()
+    return np.array(list(predict.scores(model, map(Path, made.recordings.test["path"]), best())))
 
 
 def test_a_trial_is_judged_as_its_submission_and_its_out_of_fold_scores_would_be(made: Made) -> None:

@@ -10,7 +10,6 @@ Example: python tests/benchmarks/field_memory.py --minutes 1 10 120
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import time
@@ -22,11 +21,13 @@ from typing import Final
 import numpy as np
 import soundfile
 
+from study.machine import cores
+
 RATE_HZ: Final = 48_000
 BOUND_MB: Final = 1_000.0
 HEAD: Final = """
-| minutes of 48 kHz | peak MB | of it imports | s | minutes heard a second | calls |
-| ---: | ---: | ---: | ---: | ---: | ---: |"""
+| backbone | workers | files | minutes of 48 kHz each | peak MB | of it imports | s | minutes heard a second | calls |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"""
 IMPORTS: Final = "import study.field"
 PEAK: Final = """
 import re, sys
@@ -70,27 +71,15 @@ def measured(code: str, *words: object) -> tuple[float, float, str]:
 
 def write_model(folder: Path, backbone: str) -> Path:
     """Three folds with the front end and windows of `search_spaces/mixup.toml`."""
-    from hashlib import sha256
-
-    from safetensors.torch import save_file
-
     from rfcx_model import network
-    from rfcx_model.hyperparameters import flatten
-    from study.model_folder import write_front_end
+    from study import model_folder
     from study.space import load
 
     space = Path(__file__).parents[2] / "search_spaces" / "mixup.toml"
     study = load(space, {"network.backbone": backbone})
     h = study.hyperparameters(study.baseline)
-    folder.mkdir()
-    for fold in range(3):
-        save_file(network.build(h.network, 24, seed=fold).state_dict(), folder / f"fold{fold}.safetensors")
-    (folder / "species.csv").write_text("\n".join(["species_id", *map(str, range(24))]) + "\n")
-    write_front_end(folder, h.frontend)
-    hashes = {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
-    facts = {"format": 1, "hyperparameters": flatten(h), "folds": 3, "sha256": hashes}
-    (folder / "config.json").write_text(json.dumps(facts))
-    return folder
+    weights = [network.build(h.network, 24, seed=fold).state_dict() for fold in range(3)]
+    return model_folder.write_model(folder, model_folder.Contents(h, range(24), weights))
 
 
 def main() -> int:
@@ -100,6 +89,7 @@ def main() -> int:
         description=about, epilog=example, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10, 120])
+    parser.add_argument("--files", type=int, default=1, help="so many of each length at once")
     parser.add_argument("--backbone", default="test_resnet")
     parser.add_argument("--folder", type=Path, help="where the files are made (default: a temporary one)")
     asked = parser.parse_args()
@@ -110,10 +100,15 @@ def main() -> int:
         model = write_model(folder / "model", asked.backbone)
         imports, _, _ = measured(IMPORTS)
         for minutes in asked.minutes:
-            sound = folder / f"{minutes}.flac"
-            write_sound(sound, minutes)
-            peak, seconds, calls = measured(HEAR, model, sound, folder / f"calls{minutes}")
-            cells = (minutes, f"{peak:.0f}", f"{imports:.0f}", f"{seconds:.0f}", f"{minutes / seconds:.1f}", calls)
+            sounds = folder / f"sounds{minutes}"
+            sounds.mkdir()
+            write_sound(sounds / "0.flac", minutes)
+            for number in range(1, asked.files):
+                (sounds / f"{number}.flac").hardlink_to(sounds / "0.flac")
+            peak, seconds, calls = measured(HEAR, model, sounds, folder / f"calls{minutes}")
+            speed = asked.files * minutes / seconds
+            place = (asked.backbone, min(asked.files, cores()), asked.files, minutes)
+            cells = (*place, f"{peak:.0f}", f"{imports:.0f}", f"{seconds:.0f}", f"{speed:.1f}", calls)
             print(f"| {' | '.join(map(str, cells))} |", flush=True)
             kept = kept and peak < BOUND_MB
     return 0 if kept else 1
