@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,8 +14,10 @@ from rfcx_model.compute import Compute
 from rfcx_model.hyperparameters import Hyperparameters
 from rfcx_model.labels import Boxes, Indices, WindowLabels, grid, window_labels
 from rfcx_model.metrics import Listed
-from rfcx_model.recordings import Recordings
-from rfcx_model.spectrogram_cache import Spectrograms
+
+if TYPE_CHECKING:  # who only predicts does without pandas, and its 70 MB
+    from rfcx_model.recordings import Recordings
+    from rfcx_model.spectrogram_cache import Spectrograms
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from rfcx_model.compute import Compute
@@ -177,10 +176,3 @@ def refuse_nan(path: Path, probabilities: Floats) -> Floats:
     if not np.isfinite(probabilities).all():
         raise InputError(f"{path}: probabilities must be numbers, but the model says nan. Train it again.")
     return probabilities
-
-
-def table_of(species: Sequence[int], recordings: Iterable[str], rows: Floats) -> pd.DataFrame:
-    """A submission's table from its scores (recording, species)."""
-    table = pd.DataFrame(rows, columns=[f"s{one}" for one in species])
-    table.insert(0, "recording_id", list(recordings))
-    return table

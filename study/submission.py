@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import torch
 
 from rfcx_model import compute, predict, priors
@@ -43,12 +44,10 @@ def write_submission(model_folder: Path, data: Path, to: Path, display: Display,
     heard = Heard(to.with_name(f".{to.name}.heard"), read_config(model_folder).digest, len(model.species))
     faults = _hear(model, asked, heard, display)
     rows = _rows(asked, heard, faults)
-    table = predict.table_of(model.species, asked.ids, rows)
-    if ranked is not None:
-        table[table.columns[1:]] = priors.apply(ranked, rows)
+    table = pd.DataFrame(rows if ranked is None else priors.apply(ranked, rows), asked.ids, _columns(model.species))
     partial = to.with_name(f".{to.name}")
     try:
-        table.to_csv(partial, index=False)
+        table.to_csv(partial, index_label="recording_id")
         if fault := first_fault(partial, asked.sample):
             raise RunError(f"{to}: the competition would refuse it, so it is not written: {fault}")
         partial.replace(to)
@@ -130,6 +129,10 @@ def _hear(model: predict.Model, asked: ToPredict, heard: Heard, display: Display
             done += 1
             display.at(done)
     return faults
+
+
+def _columns(species: Iterable[int]) -> list[str]:
+    return [f"s{one}" for one in species]
 
 
 def _rows(asked: ToPredict, heard: Heard, faults: Mapping[str, str]) -> Floats:
