@@ -14,12 +14,11 @@ from typing import Any, Final, Literal
 from study.facts import Row, shown
 from study.knob import Knob
 from study.prose import code
+from study.pruning import finally_best
 from study.tables import UNKNOWN, Table
 
 CLOSE: Final = 0.05
 NEAR: Final = 0.1
-FEWEST_BEST: Final = 3
-MOST_BEST: Final = 10
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def places(knobs: Sequence[Knob], ranked: Sequence[Row]) -> tuple[Place, ...]:
     """
     if not ranked:
         return ()
-    best = ranked[: min(MOST_BEST, max(FEWEST_BEST, len(ranked) // 10))]
+    best = finally_best(ranked)
     found = [_place(knob, best[0].values, best) for knob in knobs]
     return tuple(place for place in found if place is not None)
 

@@ -112,6 +112,11 @@ class Facts:
         """Finished trials that no other beats in LWLRAP and precision at once, by falling LWLRAP."""
         return pareto_front(self.ranked, self.precision_form)
 
+    @property
+    def coloured(self) -> Knob | None:
+        """The knob whose arms are coloured: the first scientific one with choices."""
+        return next((knob for knob in self.knobs if knob.role == "scientific" and knob.choices), None)
+
     def slice(self, knob: Knob) -> list[tuple[Any, Row]]:
         """(value, row) of every ranked trial in which the knob acts."""
         return [(row.values[knob.name], row) for row in self.ranked if row.values.get(knob.name) is not None]

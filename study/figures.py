@@ -122,13 +122,8 @@ def pruning(told: Pruning) -> str:
     return svg(figure, axes)
 
 
-def colour_knob(facts: Facts) -> Knob | None:
-    """The knob whose arms are coloured: the first scientific one with choices."""
-    return next((knob for knob in facts.knobs if knob.role == "scientific" and knob.choices), None)
-
-
 def _by_arm(facts: Facts) -> dict[str, list[Row]]:
-    knob = colour_knob(facts)
+    knob = facts.coloured
     if knob is None:
         return {"finished": list(thinned(facts.ranked))}
     groups: dict[str, list[Row]] = {shown(choice): [] for choice in knob.choices}
@@ -138,7 +133,7 @@ def _by_arm(facts: Facts) -> dict[str, list[Row]]:
 
 
 def _look(facts: Facts, arm: str) -> Look:
-    knob = colour_knob(facts)
+    knob = facts.coloured
     order = [shown(choice) for choice in knob.choices] if knob else []
     place = order.index(arm) if arm in order else len(order)
     return Look(PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)], brief(arm))

@@ -20,7 +20,7 @@ from rfcx_model.listening import Heard
 from rfcx_model.metrics import OutOfFold
 from rfcx_model.recordings import Recordings
 from study import model_figures, picture
-from study.precision_recall import Judged
+from study.precision_recall import Judged, precision
 from study.recording_intervals import DRAWS, Interval, interval, of_figure, weights
 from study.reweighted import average_precisions
 from study.section import Exhibit, Section, exhibit
@@ -148,9 +148,9 @@ def _curves(judged: Judged) -> Section:
         return Section("Precision and recall", ["No species has both confirmed and refused boxes, as is needed here."])
     each = [judged.one(one).rates() for one in both]
     recall, false = (np.mean([rates[kind] for rates in each], axis=0) for kind in (0, 1))
-    precision = np.mean([_precision(*rates) for rates in each], axis=0)
+    shares = np.mean([precision(*rates) for rates in each], axis=0)
     rows = tuple(
-        (f"{at / 100:.1f}", number(float(precision[at])), number(float(recall[at])), number(float(false[at])))
+        (f"{at / 100:.1f}", number(float(shares[at])), number(float(recall[at])), number(float(false[at])))
         for at in range(0, 101, EVERY)
     )
     table = Table(("threshold", "precision", "recall", "refused boxes above"), rows, 0)
@@ -161,12 +161,8 @@ def _curves(judged: Judged) -> Section:
     return Section(
         "Precision and recall",
         [words],
-        [exhibit("Precision and recall", table, lambda: model_figures.curve(recall, precision))],
+        [exhibit("Precision and recall", table, lambda: model_figures.curve(recall, shares))],
     )
-
-
-def _precision(true: Floats, false: Floats) -> Floats:
-    return np.asarray(np.divide(true, true + false, out=np.zeros_like(true), where=true + false > 0))
 
 
 def _calibrated(judged: Judged) -> Section:

@@ -76,18 +76,19 @@ def values(judged: Judged, names: tuple[int, ...]) -> Iterator[Summary.Value]:
         return
     each = {one: judged.one(one).rates() for one in both}
     pooled = judged.rates()
-    yield _curve("pr/all boxes", *pooled, _precision(*pooled))
+    yield _curve("pr/all boxes", *pooled, precision(*pooled))
     true, false = (np.mean([rates[kind] for rates in each.values()], axis=0) for kind in (0, 1))
-    yield _curve("pr/mean over species", true, false, np.mean([_precision(*rates) for rates in each.values()], axis=0))
+    yield _curve("pr/mean over species", true, false, np.mean([precision(*rates) for rates in each.values()], axis=0))
     for one in both[:SPECIES_CURVES]:
-        yield _curve(f"pr/species {names[one]}", *each[one], _precision(*each[one]))
+        yield _curve(f"pr/species {names[one]}", *each[one], precision(*each[one]))
     for one in sorted(both):
         mine = judged.one(one)
         average = balanced_average_precision(mine.positive, mine.scores, mine.species)
         yield scalar(f"species/{names[one]}", average)
 
 
-def _precision(true: Rates, false: Rates) -> Rates:
+def precision(true: Rates, false: Rates) -> Rates:
+    """With priors equalised, threshold by threshold, from both rates; 0 where nothing is above."""
     return np.divide(true, true + false, out=np.zeros_like(true), where=true + false > 0)
 
 

@@ -11,12 +11,13 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
 from study.trials import Trial
 
+Ranked = TypeVar("Ranked")
 FEWEST_BEST: Final = 3
 MOST_BEST: Final = 10
 FEWEST_TO_CORRELATE: Final = 5
@@ -79,7 +80,7 @@ def pruning(trials: Sequence[Trial], ranked: Sequence[int], leaky: frozenset[int
     full = max((sum(trial.spans) for trial in finished), default=None)
     saved = None if full is None else sum(max(0, full - sum(trial.spans)) for trial in pruned)
     epoch_s = _epoch_s(finished)
-    best = tuple(ranked[: min(MOST_BEST, max(FEWEST_BEST, len(ranked) // 10))])
+    best = tuple(finally_best(ranked))
     at = {trial.number: _by_step(trial) for trial in finished}
     fair = [trial for trial in pruned if trial.number not in leaky]
     return Pruning(
@@ -91,6 +92,11 @@ def pruning(trials: Sequence[Trial], ranked: Sequence[int], leaky: frozenset[int
         best=best,
         rungs=tuple(_rung(step, fair, ranked, best, at) for step in sorted({trial.step for trial in fair})),
     )
+
+
+def finally_best(ranked: Sequence[Ranked]) -> Sequence[Ranked]:
+    """The tenth that ended best, three at least and ten at most."""
+    return ranked[: min(MOST_BEST, max(FEWEST_BEST, len(ranked) // 10))]
 
 
 def _rung(

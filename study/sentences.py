@@ -91,10 +91,9 @@ def slices(facts: Facts) -> list[str]:
         return ["No searched knob is on record in study.json."]
     if not facts.ranked:
         return ["No finished trial with a score to show."]
-    coloured = next((knob for knob in facts.knobs if knob.role == "scientific" and knob.choices), None)
     lines = ["Every other knob varies along with the one shown: a slice suggests, it does not separate effects."]
-    if coloured is not None:
-        lines.append(f"Colours and marks are the values of {code(coloured.name)}, as in the history.")
+    if facts.coloured is not None:
+        lines.append(f"Colours and marks are the values of {code(facts.coloured.name)}, as in the history.")
     return lines
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from rfcx_model.hyperparameters import knobs as all_knobs
 from study.facts import Facts, Failure, Row, running_best, shown
 from study.knob import Knob
+from study.prose import numbers
 
 ROW_CAP = 500
 BEST = 10
@@ -143,7 +144,7 @@ def values(facts: Facts, knobs: Sequence[Knob]) -> Table:
 
 def failures(told: Sequence[Failure]) -> Table:
     """Causes of failure and the trials that met them."""
-    rows = [(failure.reason, str(len(failure.trials)), _numbers(failure.trials)) for failure in told]
+    rows = [(failure.reason, str(len(failure.trials)), numbers(failure.trials, most=20)) for failure in told]
     return Table(("cause", "trials", "which"), _capped(rows), 3, _cap_note(rows))
 
 
@@ -239,11 +240,6 @@ def _fixed(values: Mapping[str, Any]) -> str:
     known = all_knobs()
     away = [f"{name} = {shown(value)}" for name, value in values.items() if known.get(name) != value]
     return ", ".join(away) or "none"
-
-
-def _numbers(trials: Sequence[int]) -> str:
-    head = ", ".join(str(trial) for trial in trials[:20])
-    return head if len(trials) <= 20 else f"{head} and {len(trials) - 20} more"
 
 
 def _hours(seconds: float | None) -> float | None:

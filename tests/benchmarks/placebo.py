@@ -1,11 +1,14 @@
 """How often is a knob found to matter that cannot matter? Real trainings, made-up forests.
 
 `stage3.placebo` draws other random numbers and changes nothing else. On every forest a grid of its values runs with
-replicates, through `rfcx-study run`, and `rfcx-study compare` judges each pair. Whatever is found is noise. Told are
+replicates, through `rfcx-study run`, and `rfcx-study compare` judges each value against the first. Whatever is found is
+noise. Told are
 
     D           differences of the objective between two values, replicate by replicate: what one run of each would show
     (A), (B)    pairs with a p-value under 0.05, uncorrected; about 5 in 100 are to be expected
     found       pairs that `compare` calls better, after Holm's correction over a study's pairs
+
+Pairs of a forest share an arm, so they are not independent, and the intervals of the shares are somewhat too narrow.
 
 Every forest is a study of its own; interrupted, the script goes on when called again.
 
@@ -87,7 +90,7 @@ class Pair:
 
 
 def pairs_of(forest: int, told: dict[str, Any]) -> list[Pair]:
-    """The pairs in the answer of `compare --json`.
+    """The pairs in the answer of `compare --json`: the first value and each other one.
 
     Raises:
         ValueError: a pair has no verdict for new recordings.
@@ -167,7 +170,9 @@ def main() -> int:
     )
     parser.add_argument("--folder", type=Path, required=True, help="where forests and studies are kept")
     parser.add_argument("--forests", type=int, default=8)
-    parser.add_argument("--values", type=int, default=4, help="of the placebo; each pair of them is compared")
+    parser.add_argument(
+        "--values", type=int, default=4, help="of the placebo; each but the first is held against the first"
+    )
     parser.add_argument("--replicates", type=int, default=4)
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
