@@ -1,0 +1,64 @@
+"""The commands that the README, the spaces and the help show are commands that the program takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.core import TyperGroup
+
+from study import space
+from study.__main__ import app
+from study.machine import parse_settings
+
+ROOT = Path(__file__).parents[1]
+GROUP = typer.main.get_command(app)
+assert isinstance(GROUP, TyperGroup)
+COMMANDS = GROUP.commands
+VERBS = sorted(COMMANDS)
+
+
+def shown(text: str) -> list[list[str]]:
+    """Commands in blocks of code or between backticks, line by line; what goes on behind a backslash is one line."""
+    joined = re.sub(r"\s*\\\n[#\s]*", " ", text)
+    found = re.findall(r"(?:^|[`#(]|uv run|-m study)\s*(?:uv run )?rfcx-study ([a-z][^`\n]*)", joined, re.MULTILINE)
+    commands = [shlex.split(one.replace("$(", "").replace("…", ""), comments=True) for one in found]
+    taken = (tuple(words) for words in commands if words and words[0] in VERBS and len(words) > 1)
+    return [list(words) for words in dict.fromkeys(taken)]
+
+
+def parsed(words: list[str]) -> dict[str, Any]:
+    return dict(COMMANDS[words[0]].make_context(words[0], words[1:]).params)
+
+
+README = shown((ROOT / "README.md").read_text(encoding="utf-8"))
+SPACES = [one for path in (ROOT / "search_spaces").glob("*.toml") for one in shown(path.read_text(encoding="utf-8"))]
+
+
+def test_commands_are_found() -> None:
+    assert {"run", "confirm", "compare", "export", "train", "predict", "audit", "score"} <= {one[0] for one in README}
+    assert len(SPACES) >= 2
+
+
+@pytest.mark.parametrize("words", [*README, *SPACES], ids=" ".join)
+def test_a_shown_command_is_taken(words: list[str]) -> None:
+    told = parsed(words)
+    settings = told.get("settings") or []
+    path = ROOT / str(words[1])
+    if path.suffix == ".toml" and path.exists():
+        space.load(path, parse_settings(settings))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_s_help_has_an_example_that_it_takes(verb: str) -> None:
+    told = COMMANDS[verb].help or ""
+    examples = re.findall(r"Example: rfcx-study (.*)", told)
+    assert examples, verb
+    for one in examples:
+        words = shlex.split(one)
+        assert words[0] == verb
+        parsed(words)
