@@ -62,11 +62,8 @@ def read_audio(path: Path | str, sample_rate_hz: int) -> np.ndarray:
     """
     try:
         with soundfile.SoundFile(path) as sound:
-            rate_hz, got = sound.samplerate, 0
-            mono = np.empty(sound.frames, dtype=np.float32)
-            for block in sound.blocks(_BLOCK_SAMPLES, dtype="float32", always_2d=True):
-                block.mean(axis=1, out=mono[got : got + len(block)])
-                got += len(block)
+            rate_hz, mono = sound.samplerate, np.empty(sound.frames, dtype=np.float32)
+            got = len(sound.read(out=mono)) if sound.channels == 1 else _mix(sound, mono)
     except soundfile.LibsndfileError as error:
         raise InputError(f"{path}: must decode to its end, but it is broken ({error}). Copy the file again.") from error
     if got != len(mono):
@@ -74,6 +71,15 @@ def read_audio(path: Path | str, sample_rate_hz: int) -> np.ndarray:
     if not np.isfinite(mono).all():
         raise InputError(f"{path}: samples must be numbers, but got nan or inf. Write the file again.")
     return resample(mono, rate_hz, sample_rate_hz)
+
+
+def _mix(sound: soundfile.SoundFile, mono: np.ndarray) -> int:
+    """Fill `mono` (sample,) with the mean of the channels; how many samples there were."""
+    got = 0
+    for block in sound.blocks(_BLOCK_SAMPLES, dtype="float32", always_2d=True):
+        block.mean(axis=1, out=mono[got : got + len(block)])
+        got += len(block)
+    return got
 
 
 def resample(audio: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
