@@ -48,7 +48,7 @@ from study.space import load as load_space
 
 SPACE: Final = Path(__file__).parents[2] / "search_spaces" / "mixup.toml"
 EPOCHS: Final = """
-| backbone | losses apart | ours, CPU s an epoch of 3 folds | DataLoader | DataLoader, plain | times faster | than plain |
+| backbone | losses apart | ours, CPU s for 3 folds | DataLoader | DataLoader, plain | times faster | than plain |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: |"""
 BATCH: Final = (16, 1, 256, 64)
 SPECIES: Final = 24
