@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,8 +110,7 @@ def load_model(folder: Path) -> predict.Model:
         InputError: the folder is no model, of another format, or a file is missing or has changed.
     """
     config = read_config(folder)
-    needed = [SPECIES, FRONT_END, *map(_weights, range(config.folds))]
-    for name in needed:
+    for name in chain((SPECIES, FRONT_END), map(_weights, range(config.folds))):
         if name not in config.sha256:
             raise InputError(f"{folder / CONFIG}: it has no hash of {name}. Train the model again.")
     for name, wanted in config.sha256.items():

@@ -83,8 +83,12 @@ class Heard:
             self.path.write_text(json.dumps(head) + "\n", encoding="utf-8")
             return
         for told in map(_parsed, lines[1:]):
-            if isinstance(told, dict) and len(told.get("scores", ())) == self.n_species:
-                self.rows[str(told["digest"])] = np.array(told["scores"], dtype=np.float32)
+            try:
+                row = np.array(told["scores"], dtype=np.float32)
+                if row.shape == (self.n_species,) and np.isfinite(row).all():
+                    self.rows[told["digest"]] = row
+            except (KeyError, TypeError, ValueError):
+                continue  # cut off, or not ours
         with self.path.open("ab") as file:  # a line that was cut off is ended, so that the next one stands alone
             file.write(b"\n")
 

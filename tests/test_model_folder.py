@@ -87,7 +87,7 @@ def test_a_file_outside_the_folder_is_not_read(model: Path, name: str) -> None:
         load_model(model)
 
 
-@pytest.mark.parametrize("folds", [0, -1, "two", None, 1e300])
+@pytest.mark.parametrize("folds", [0, -1, "two", None, 1e300, 10**12])
 def test_a_number_of_folds_that_is_none_is_refused(model: Path, folds: object) -> None:
     change_config(model, folds=folds)
     with pytest.raises(InputError, match=r"config.json: .*fold.*Train the model again"):
