@@ -133,7 +133,8 @@ def _level(scaled: np.ndarray, folds: np.ndarray, n_folds: int) -> np.ndarray:
         group, fold = divmod(int(change.argmin()), n_folds)
         if change[group, fold] > -_LEAST_GAIN:
             break
-        shared = np.einsum("gl,l->g", scaled, scaled[group])
+        held = np.flatnonzero(scaled[group])  # few of all labels
+        shared = np.einsum("gl,l->g", scaled[:, held], scaled[group, held])
         for one, sign in ((folds[group], -1.0), (fold, 1.0)):
             in_fold[one] += sign * scaled[group]
             overlap[:, one] += sign * shared
