@@ -11,7 +11,7 @@ What people see: display, plan, tensorboard (with event_files, best_board, shown
 precision_recall in the worker), report (with section, facts, tables, sentences, prose, markdown; figure_sheet, figures,
 figures_knobs; fanova and importance, coordinates, edges, pruning and pruning_told, species_precision). Who is better:
 compare (the maths; with spending, reweighted, redrawn), compared (with matched, looks, compared_sentences,
-compared_tables), arms (with arms_tables, arms_sentences), truth (with truth_table). What comes out: export and bundle,
-final, judge. All at once: demo. The command line: __main__, with verbs_of_data, verbs_of_studies, verbs_of_models and
+compared_tables), arms (with arms_tables, arms_sentences), truth (with truth_table). What comes out: export, bundle and
+its card, final, model_folder, submission (with validate), field, audit and audited, reproduce, judge. All at once: demo. The command line: __main__, with verbs_of_data, verbs_of_studies, verbs_of_models and
 options.
 """
