@@ -15,7 +15,7 @@ from rfcx_model.corpus import Corpus
 from rfcx_model.hyperparameters import Hyperparameters
 from rfcx_model.labels import Floats, Indices
 from rfcx_model.metrics import Listed
-from rfcx_model.network import CELL_FRAMES
+from rfcx_model.network import CELL_FRAMES, RFCXNet
 
 Weights = Mapping[str, Tensor]
 
@@ -48,8 +48,12 @@ def richest(listed: Listed, folds: Indices, count: int) -> list[int]:
 def listen(
     weights: Weights, recordings: Sequence[int], h: Hyperparameters, corpus: Corpus, compute: Compute
 ) -> list[Heard]:
-    """What one model hears in recordings, on the ruler's grid; where windows overlap, the larger probability."""
-    net = network.restored(h.network, corpus.n_species, weights, compute)
+    """What one model hears in recordings; see `hears`."""
+    return hears(network.restored(h.network, corpus.n_species, weights, compute), recordings, h, corpus, compute)
+
+
+def hears(net: RFCXNet, recordings: Sequence[int], h: Hyperparameters, corpus: Corpus, compute: Compute) -> list[Heard]:
+    """What a network hears in recordings, on the ruler's grid; where windows overlap, the larger probability."""
     grid = predict.ruler_grid(corpus.frames, np.asarray(recordings), h.ruler, corpus.frames_per_s)
     said = predict.framewise(net, corpus.sounds, grid, compute)
     place = (grid.start[:, None] + np.arange(said.shape[2]) * CELL_FRAMES) // CELL_FRAMES

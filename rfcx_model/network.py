@@ -111,7 +111,12 @@ def restored(network: Network, n_species: int, weights: Mapping[str, Tensor], co
     """
     net = build(network, n_species, seed=0, load_pretrained=False)
     net.load_state_dict(weights)
-    return net.to(compute.device, memory_format=compute.memory_format).eval()  # type: ignore[call-overload, no-any-return]
+    return placed(net, compute).eval()
+
+
+def placed(net: RFCXNet, compute: Compute) -> RFCXNet:
+    """The network on a device, in its memory format."""
+    return net.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload, no-any-return]
 
 
 def check(network: Network, windows: Windows, n_mels: int, n_species: int) -> None:

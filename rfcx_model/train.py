@@ -132,7 +132,7 @@ def _learner(name: StageName, task: Task, index: int) -> Learner:
     net = network.build(settings, task.corpus.n_species, seed, load_pretrained=start is None)
     if start is not None:
         net.load_state_dict(start)
-    net = net.to(task.compute.device, memory_format=task.compute.memory_format)  # type: ignore[call-overload]
+    net = network.placed(net, task.compute)
     average = None
     if isinstance(knobs, Stage3) and knobs.ema_decay > 0:
         average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(knobs.ema_decay), use_buffers=True)  # type: ignore[no-untyped-call]

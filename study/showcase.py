@@ -16,12 +16,14 @@ import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 
+from rfcx_model import network
 from rfcx_model.compute import Compute
 from rfcx_model.corpus import Corpus
 from rfcx_model.hyperparameters import Frontend, Hyperparameters
 from rfcx_model.learner import HeldOut
-from rfcx_model.listening import Heard, listen, richest
+from rfcx_model.listening import Heard, hears, richest
 from rfcx_model.metrics import OutOfFold
+from rfcx_model.network import RFCXNet
 from rfcx_model.recordings import Recordings
 from rfcx_model.train import Epoch
 from study import picture, precision_recall
@@ -57,6 +59,12 @@ class Showcase:
     def _chosen(self) -> list[int]:
         return richest(self.corpus.listed, self.corpus.folds, RECORDINGS)
 
+    @cached_property
+    def _net(self) -> RFCXNet:
+        """One network for all models and epochs: to build one takes longer than what it is to hear."""
+        net = network.build(self.hyperparameters.network, self.corpus.n_species, seed=0, load_pretrained=False)
+        return network.placed(net, self.compute).eval()
+
     def _values(self, epoch: Epoch) -> Iterator[Summary.Value]:
         scored = OutOfFold(*(epoch.outputs[name] for name in ("recording_scores", "box_scores", "folds")))
         yield from precision_recall.values(
@@ -65,8 +73,8 @@ class Showcase:
         for model, folds in enumerate(self.held_out):
             mine = [one for one in self._chosen if self.corpus.folds[one] in folds]
             if mine:
-                weights = epoch.state.weights(model)
-                for heard in listen(weights, mine, self.hyperparameters, self.corpus, self.compute):
+                self._net.load_state_dict(epoch.state.weights(model))
+                for heard in hears(self._net, mine, self.hyperparameters, self.corpus, self.compute):
                     yield self._picture(heard)
 
     def _picture(self, heard: Heard) -> Summary.Value:
