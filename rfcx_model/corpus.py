@@ -15,7 +15,7 @@ from rfcx_model.hyperparameters import Hyperparameters
 from rfcx_model.labels import Boxes, Indices, WindowLabels, grid, window_labels
 from rfcx_model.metrics import Listed
 
-if TYPE_CHECKING:  # who only predicts does without pandas, and its 70 MB
+if TYPE_CHECKING:  # who only detects calls does without pandas, and its 70 MB
     from rfcx_model.recordings import Recordings
     from rfcx_model.spectrogram_cache import Spectrograms
 

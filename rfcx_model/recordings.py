@@ -131,6 +131,9 @@ def load_to_predict(folder: Path) -> ToPredict:
     path = folder / _SUBMISSION
     submission = read_table(path, ("recording_id",))
     species, found = species_of(submission)
+    if submission.columns and submission.columns[0] != "recording_id":
+        got = f"got `{submission.columns[0]}`"
+        found.append(f"{path.name}, row 1: recording_id must be the first column, but {got}. Move it there.")
     rows, repeated = _test_rows(submission)
     test = _sounds(audio_files.list_folder(folder / "test"), rows)
     if found := [*submission.faults, *found, *repeated, *test.faults]:

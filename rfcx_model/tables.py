@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 BOX_COLUMNS = ("recording_id", "species_id", "songtype_id", "t_min", "f_min", "t_max", "f_max")
 
@@ -73,12 +75,15 @@ def _refused(name: str, fault: str) -> Table:
     return Table(name, (), (), (fault,))
 
 
+_NAMED: Final = re.compile(r"s(0|[1-9][0-9]{0,8})")  # as a submission must write it: s1, never s01
+
+
 def species_of(submission: Table) -> tuple[tuple[int, ...], list[str]]:
     """Species ids in the order of the `sN` columns of sample_submission.csv, and the faults of its header."""
     if not submission.columns:
         return (), []
     rest = [column for column in submission.columns if column != "recording_id"]
-    if strange := [column for column in rest if not (column[:1] == "s" and column[1:].isdecimal())]:
+    if strange := [column for column in rest if not _NAMED.fullmatch(column)]:
         rule = "columns beside recording_id must be s0, s1, ..."
         return (), [f"{submission.name}, row 1: {rule}, but got `{strange[0]}`. Rename or delete it."]
     if len(rest) < 2:

@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
-UNWRITABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS)
+UNWRITABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTEMPTY)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 app.command()(verbs_of_models.demo)

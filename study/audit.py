@@ -6,6 +6,7 @@ since the model was trained on the others. They overlap, so a call may be in two
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,13 +50,10 @@ def audit(model_folder: Path, data: Path, to: Path, asked: Asked, display: Displ
     test = load_to_predict(data)
     model = load_model_for(model_folder, test.species, data)
     species, config, table = _species(asked, model.species), read_config(model_folder), test.table
-    if not table.size:
+    if table.empty:
         raise RunError(f"no recording could be heard; the first: {next(iter(test.faults.values()))}")
-    if not _trained_on(data, config.data_fingerprint):
-        display.say(
-            f"{model_folder} was trained on other data than {data}: "
-            "make sure that none of its training recordings is a test recording here"
-        )
+    if doubt := _doubt(model_folder, data, config.data_fingerprint):
+        display.say(f"{doubt}: make sure that none of its training recordings is a test recording here")
     torch.set_num_threads(1)
     place = compute.best()
     workers = cores() if place.device.type == "cpu" else 1
@@ -94,12 +92,13 @@ def audit(model_folder: Path, data: Path, to: Path, asked: Asked, display: Displ
     return to
 
 
-def _trained_on(data: Path, fingerprint: str | None) -> bool:
-    """Whether a model of this fingerprint has learnt from the training recordings of these data."""
+def _doubt(model_folder: Path, data: Path, fingerprint: str | None) -> str:
+    """Why the model may have learnt from test recordings of these data; "" where it has learnt from their others."""
     try:
-        return load(data).fingerprint == fingerprint
+        same = load(data).fingerprint == fingerprint
     except InputError:
-        return False
+        return f"some files of {data} are broken, so it cannot be told whether {model_folder} was trained on it"
+    return "" if same else f"{model_folder} was trained on other data than {data}"
 
 
 def _species(asked: Asked, known: tuple[int, ...]) -> tuple[int, ...]:
@@ -187,5 +186,5 @@ A text editor does as well: only the number and the letter are read, the times a
 Judge from the first window on. You may stop early: windows that still have `?` are left out, and since their order is
 random the rest is a smaller random draw. Do not skip the hard ones, though; give them `u`.
 
-Then: `rfcx-study audited {to}`
+Then: `rfcx-study audited {shlex.quote(str(to))}`
 """

@@ -147,8 +147,8 @@ def _claim(to: Path, asked: dict[str, object]) -> None:
         write_whole(place, json.dumps(asked, indent=1) + "\n")
         return
     try:
-        known = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = dict(json.loads(place.read_text(encoding="utf-8")).items())
+    except (OSError, ValueError, AttributeError, RecursionError):
         raise InputError(f"{to}: exists already. Give a folder that does not exist yet, or remove it.") from None
     differs = sorted(name for name in {*known, *asked} if known.get(name) != asked.get(name))
     if differs:
@@ -162,8 +162,14 @@ def _table(to: Path, root: Path, path: Path) -> Path:
 
 def _known(to: Path) -> dict[str, str]:
     """What each recording was when it was heard."""
-    path = to / HEARD
-    return dict(map(json.loads, path.read_text(encoding="utf-8").splitlines())) if path.exists() else {}
+    path, known = to / HEARD, {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        try:
+            name, digest = json.loads(line)
+            known[str(name)] = str(digest)
+        except (ValueError, TypeError, RecursionError):
+            continue  # nothing that was written here: that recording is heard again
+    return known
 
 
 def _is_done(to: Path, root: Path, path: Path, known: Mapping[str, str]) -> bool:

@@ -30,6 +30,7 @@ SPECIES: Final = "species.csv"
 FRONT_END: Final = "frontend.safetensors"
 """The mel basis: what predicts needs no librosa, and no other version of it changes what a model hears."""
 
+LONGEST_NAME: Final = 100
 _BASIS: Final = "mel_basis"
 _SEAL: Final = "config_sha256"
 _AGAIN: Final = "Train the model again, or restore the file."
@@ -78,8 +79,8 @@ def write_model(to: Path, made: Contents) -> Path:
         for name, tensor in tensors.items():
             if not torch.isfinite(tensor).all():
                 raise RunError(
-                    f"fold {fold}: weights must be numbers, but {name} holds nan or inf: its training has diverged. "
-                    "Lower the learning rate, or train another trial."
+                    f"{to}: weights must be numbers, but {name} of model {fold} holds nan or inf: its training has "
+                    "diverged, and nothing is written. Lower the learning rate, or train another trial."
                 )
     with whole_folder(to) as folder:
         for fold, tensors in enumerate(made.weights):
@@ -139,9 +140,11 @@ def load_model_for(folder: Path, species: Sequence[int], data: Path) -> predict.
     """
     model = load_model(folder)
     if model.species != tuple(species):
+        way_out = "Use a model that was trained on data with these species."
+        if set(model.species) == set(species):
+            way_out = "Put the columns of sample_submission.csv into the model's order."
         raise InputError(
-            f"{folder}: it knows the species {list(model.species)}, but {data} asks for {list(species)}. "
-            "Use a model that was trained on data with these species."
+            f"{folder}: it knows the species {list(model.species)}, but {data} asks for {list(species)}. {way_out}"
         )
     return model
 
@@ -170,8 +173,8 @@ def read_config(folder: Path) -> Config:
     path = folder / CONFIG
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-        version, sealed = said["format"], said["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+        version, _ = said["format"], said["sha256"]  # a bundle has a format too, and no hashes
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{folder}: not a model folder. Make one with `rfcx-study train`.") from None
     if version != FORMAT:
         raise InputError(f"{path}: this program reads models of format {FORMAT}, but got {version!r}. Train it again.")
@@ -209,8 +212,9 @@ def _weights(fold: int) -> str:
 
 
 def _check(folder: Path, name: str, wanted: str) -> None:
-    if Path(name).name != name:
-        raise InputError(f"{folder / CONFIG}: a model's files stand in its folder, but got {name!r}. Do not trust it.")
+    if Path(name).name != name or len(name) > LONGEST_NAME:
+        got = repr(name[:LONGEST_NAME])
+        raise InputError(f"{folder / CONFIG}: a model's files stand in its folder, but got {got}. Do not trust it.")
     path = folder / name
     if not path.is_file():
         raise InputError(f"{path}: missing. {_AGAIN}")
@@ -222,7 +226,7 @@ def _species(path: Path) -> tuple[int, ...]:
     with path.open(encoding="utf-8", newline="") as file:
         try:
             return tuple(int(row["species_id"]) for row in csv.DictReader(file))
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, csv.Error):
             raise InputError(f"{path}: a column species_id of numbers is needed. Train the model again.") from None
 
 

@@ -18,7 +18,7 @@ def first_fault(submission: Path, sample: Path) -> str | None:
         rows = (row for row in csv.reader(theirs) if any(row))
         for line, (got, wanted) in enumerate(zip_longest(csv.reader(mine), rows), start=1):
             if fault := _fault(got, wanted, head=line == 1):
-                return f"{submission.name}, row {line}: {fault}"
+                return f"row {line}: {fault}"
     return None
 
 

@@ -34,10 +34,6 @@ def test_a_model_hears_with_the_basis_that_it_brings_and_others_are_left_alone(
     sound, place = tiny_folder / "test" / "test000.flac", compute.best()
     h = build(KNOBS)
 
-    def loudest_cell(basis: np.ndarray | None) -> float:
-        db = spectrogram.log_mel(spectrogram.read_audio(sound, FRONTEND.sample_rate_hz), FRONTEND, basis)
-        return float(db.max())
-
     np.testing.assert_array_equal(load_model(model).mel_basis, spectrogram.mel_basis(FRONTEND))
     other = write_model(tmp_path / "other")
     basis = load_file(other / FRONT_END)["mel_basis"]
@@ -47,8 +43,11 @@ def test_a_model_hears_with_the_basis_that_it_brings_and_others_are_left_alone(
         load_model(other)
     trust(other, FRONT_END)
     plain, deaf = load_model(model), load_model(other)
-    assert deaf.mel_basis is not None
-    assert loudest_cell(deaf.mel_basis) <= loudest_cell(None)
+    audio = spectrogram.read_audio(sound, FRONTEND.sample_rate_hz)
+    told = spectrogram.log_mel(audio, FRONTEND, deaf.mel_basis)
+    half = FRONTEND.n_mels // 2
+    np.testing.assert_allclose(told[:, :half], -100.0, atol=1e-4)
+    np.testing.assert_array_equal(told[:, half:], spectrogram.log_mel(audio, FRONTEND)[:, half:])
     (ours,), (theirs,) = (list(predict.scores(one, [sound], place)) for one in (plain, deaf))
     expected = predict.score_recording(plain, predict.hear(sound, h, place), place)
     assert not isinstance(ours, InputError)
@@ -79,7 +78,7 @@ def test_detecting_calls_imports_only_what_it_needs(model: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "sub/file"])
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "sub/file", "x" * 5000], ids=lambda name: name[:20])
 def test_a_file_outside_the_folder_is_not_read(model: Path, name: str) -> None:
     hashes = json.loads((model / "config.json").read_text())["sha256"]
     change_config(model, sha256={**hashes, name: "ab"})
@@ -94,7 +93,7 @@ def test_a_number_of_folds_that_is_none_is_refused(model: Path, folds: object) -
         load_model(model)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', "null"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', "null", "[" * 200_000], ids=lambda text: text[:20])
 def test_a_config_that_is_none_is_refused(model: Path, text: str) -> None:
     (model / "config.json").write_text(text)
     with pytest.raises(InputError, match=r"not a model folder. Make one with `rfcx-study train`"):
@@ -144,13 +143,14 @@ def test_weights_that_are_no_numbers_are_never_written(tmp_path: Path) -> None:
     h = build(KNOBS)
     weights = network.build(h.network, 3, seed=0).state_dict()
     weights["class_head.weight"][0, 0] = torch.nan
-    with pytest.raises(RunError, match=r"fold 0: weights must be numbers, but class_head.weight holds nan or inf"):
+    with pytest.raises(RunError, match=r"weights must be numbers, but class_head.weight of model 0 holds nan or inf"):
         model_folder.write_model(tmp_path / "model", model_folder.Contents(h, (0, 1, 2), [weights]))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_species_table_that_is_none_is_refused(model: Path) -> None:
-    (model / "species.csv").write_text("species\n1\n")
-    trust(model, "species.csv")
-    with pytest.raises(InputError, match="a column species_id of numbers is needed"):
-        load_model(model)
+    for text in ("species\n1\n", f"species_id\n{'1' * 200_000}\n"):
+        (model / "species.csv").write_text(text)
+        trust(model, "species.csv")
+        with pytest.raises(InputError, match="a column species_id of numbers is needed"):
+            load_model(model)

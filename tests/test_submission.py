@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,14 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from rich.console import Console
 from untrained_model import deafen, write_model
 
-from rfcx_model.audio_files import edges_digest
 from rfcx_model.errors import InputError, RunError
 from study import validate
 from study.display import Display
+from study.model_folder import digest
 from study.submission import write_submission
 from study.validate import first_fault
 
@@ -25,6 +28,14 @@ QUIET = Display(Console(quiet=True))
 
 
 def accept(submission: Path, sample: Path) -> None:
+    """What the competition says, read apart from what `predict` itself reads it with."""
+    with submission.open() as mine, sample.open() as theirs:
+        got, wanted = list(csv.reader(mine)), list(csv.reader(theirs))
+    assert got[0] == wanted[0]
+    assert [row[0] for row in got[1:]] == [row[0] for row in wanted[1:]]
+    for row in got[1:]:
+        assert len(row) == len(wanted[0])
+        assert all(math.isfinite(float(cell)) and 0 <= float(cell) <= 1 for cell in row[1:])
     assert first_fault(submission, sample) is None
 
 
@@ -71,7 +82,10 @@ def test_an_interrupted_prediction_goes_on_and_ends_in_the_same_bytes(
         predict(model, tiny_folder)
     kept = tiny_folder.parent / ".submission.csv.heard"
     with kept.open("a") as file:
-        for line in ("7", "[]", '{"scores": [0.5, 0.5, 0.5]}', '{"digest": [], "scores": [0.5, 0.5, 0.5]}'):
+        key = digest(tiny_folder / "test" / "test003.flac")
+        strange = ["7", "[]", '{"scores": [0.5, 0.5, 0.5]}', '{"sha256": [], "scores": [0.5, 0.5, 0.5]}', "[" * 200_000]
+        strange += [json.dumps({"sha256": key, "scores": [one, 0, 0]}) for one in (7, -1, math.nan, 10**400, "x")]
+        for line in strange:
             file.write(f"{line}\n")  # nothing that was ever written
         file.write('{"recording": "test003", "sco')  # as a killed process leaves it
     before = len(heard)
@@ -85,8 +99,7 @@ def test_what_another_model_has_heard_is_not_taken(model: Path, tiny_folder: Pat
     wanted = predict(other, tiny_folder, "wanted.csv").read_bytes()
     kept = tiny_folder.parent / ".submission.csv.heard"
     sound = tiny_folder / "test" / "test000.flac"
-    digest = edges_digest(sound, sound.stat().st_size).hex()
-    row = {"recording": "test000", "digest": digest, "scores": [0.5, 0.5, 0.5]}
+    row = {"recording": "test000", "sha256": digest(sound), "scores": [0.5, 0.5, 0.5]}
     kept.write_text(json.dumps({"model": "that one"}) + "\n" + json.dumps(row) + "\n")
     assert predict(other, tiny_folder).read_bytes() == wanted
 
@@ -160,6 +173,58 @@ def test_once_a_broken_file_is_mended_it_alone_is_heard(
     monkeypatch.setattr(module, "hear", hear)
     assert predict(model, tiny_folder).read_bytes() == whole
     assert heard == ["test001.flac"]
+
+
+def test_a_file_that_changed_since_it_was_heard_is_heard_again(model: Path, tiny_folder: Path) -> None:
+    whole = predict(model, tiny_folder, "whole.csv").read_bytes()
+    changed, broken = (tiny_folder / "test" / f"test00{k}.wav" for k in (0, 1))
+    for path in (changed, broken):
+        audio, rate = soundfile.read(path.with_suffix(".flac"))
+        path.with_suffix(".flac").unlink()
+        soundfile.write(path, audio, rate, subtype="FLOAT")
+    good = predict(model, tiny_folder, "good.csv").read_bytes()
+    assert good == whole
+    kept = changed.read_bytes()
+    changed.write_bytes(kept[:70_000] + bytes(len(kept) - 140_000) + kept[-70_000:])  # the same size, the same edges
+    broken_content = broken.read_bytes()
+    broken.write_bytes(b"")
+    with pytest.raises(RunError, match="1 of 4 recordings could not be heard"):
+        predict(model, tiny_folder)
+    changed.write_bytes(kept)
+    broken.write_bytes(broken_content)
+    (tiny_folder.parent / "submission.csv").unlink()
+    assert predict(model, tiny_folder).read_bytes() == good
+
+
+def test_neither_a_hidden_neighbour_nor_a_target_that_came_meanwhile_is_replaced(
+    model: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbour, to = (tiny_folder.parent / name for name in (".submission.csv", "submission.csv"))
+    neighbour.write_text("mine")
+    predict(model, tiny_folder).unlink()
+    assert neighbour.read_text() == "mine"
+
+    def fault(*_: Path) -> None:
+        to.write_text("another's")
+
+    monkeypatch.setattr("study.submission.first_fault", fault)
+    with pytest.raises(InputError, match="exists already"):
+        predict(model, tiny_folder)
+    assert to.read_text() == "another's"
+
+
+@pytest.mark.parametrize("head", ["recording_id,s00,s01,s02", "recording_id,s0,s1,s٢", "s0,s1,s2,recording_id"])
+def test_a_header_that_no_submission_can_have_is_refused_before_anything_is_heard(
+    model: Path, tiny_folder: Path, head: str
+) -> None:
+    sample = tiny_folder / "sample_submission.csv"
+    rows = [line.split(",") for line in sample.read_text().splitlines()[1:]]
+    if head.endswith("recording_id"):
+        rows = [[*row[1:], row[0]] for row in rows]
+    sample.write_text("\n".join([head, *map(",".join, rows)]) + "\n")
+    with pytest.raises(InputError, match=r"row 1: (columns beside|recording_id must be the first)"):
+        predict(model, tiny_folder)
+    assert not (tiny_folder.parent / ".submission.csv.heard").exists()
 
 
 def test_a_model_that_says_nan_is_told_and_nothing_is_written(model: Path, tiny_folder: Path) -> None:

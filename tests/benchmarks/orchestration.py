@@ -84,7 +84,7 @@ def _bench(folder: Path, store: Path) -> tuple[Any, Any]:
 
 
 def trained(folder: Path, store: Path, gamma: float) -> list[float]:
-    """One trial in this process; the score of each of its epochs."""
+    """One trial in this process; LWLRAP after each of its epochs."""
     from study.recipe import trial_request
     from study.setting import Alone, trial_seed, workshop
     from study.stages import obtain
@@ -94,7 +94,7 @@ def trained(folder: Path, store: Path, gamma: float) -> list[float]:
     seed = trial_seed(study.search.seed, 0)
     place = workshop(setting, h, seed, lease=Alone(), tick=lambda _: None)
     stored = obtain(place, h, trial_request(h, range(FOLDS), seed))
-    return [float(stored.state.facts["metrics"]["lwlrap"])]
+    return [float(epoch.metrics["lwlrap"]) for epoch in stored.history()]
 
 
 def loop(folder: Path, store: Path, trials: int) -> None:

@@ -17,7 +17,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Final
 
 import psutil
@@ -65,20 +65,20 @@ def mapped(root: psutil.Process) -> Mapped:
 def watched(command: list[str]) -> Mapped:
     """Run to the end; the moment with most of the cache mapped."""
     environment = {**os.environ, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, encoding="utf-8"
-    )
-    root, most = psutil.Process(process.pid), Mapped()
-    try:
-        while process.poll() is None:
-            most = max(most, mapped(root), key=lambda one: one.rss)
-            time.sleep(POLL_S)
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
-        process.wait()
-        raise
-    if process.returncode:
-        raise RuntimeError(process.stderr.read()[-2000:] if process.stderr else "failed")
+    with TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env=environment)
+        root, most = psutil.Process(process.pid), Mapped()
+        try:
+            while process.poll() is None:
+                most = max(most, mapped(root), key=lambda one: one.rss)
+                time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+        if process.returncode:
+            said.seek(0)
+            raise RuntimeError(said.read().decode(errors="replace")[-2000:])
     return most
 
 
