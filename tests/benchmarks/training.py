@@ -200,11 +200,7 @@ def main() -> None:
     print("| backbone | step | CPU s | times faster than plain |\n| --- | --- | ---: | ---: |")
     for backbone in asked.backbones:
         print("\n".join(steps(backbone, asked.repeats)), flush=True)
-    print(
-        "\n| backbone | losses apart | ours, CPU s an epoch of 3 folds | DataLoader, same format | DataLoader, plain |",
-        end="",
-    )
-    print(" times faster | than plain |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(EPOCHS)
     with TemporaryDirectory() as temporary:
         for backbone in asked.backbones:
             print(abreast(backbone, Path(temporary), max(1, asked.repeats // 5)), flush=True)
