@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 
 import typer
@@ -44,6 +45,7 @@ app.command()(verbs_of_audit.audited)
 
 def main() -> None:
     """Run a verb; 0 done, 2 refused before work began, 1 failed after it began, 130 interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # job queues end a process so: as by Ctrl-C
     try:
         code = app(standalone_mode=False) or 0  # typer answers `Exit` and Ctrl-C with a number
     except KeyboardInterrupt:
@@ -61,7 +63,7 @@ def main() -> None:
 def _refusal(error: Exception) -> int:
     """Print a user's mistake or a failed run in a line or two; anything else is a defect and keeps its traceback."""
     from rfcx_model.errors import InputError, RunError
-    from study.trials import LedgerError
+    from study.trials import LedgerError, LostLedgerError
 
     if isinstance(error, InputError | LedgerError):
         typer.echo(f"rfcx-study: {error}", err=True)
@@ -70,7 +72,7 @@ def _refusal(error: Exception) -> int:
     if show is not None:  # a wrong call, as typer words it
         show()
         return 2
-    if isinstance(error, RunError):
+    if isinstance(error, RunError | LostLedgerError):
         typer.echo(f"rfcx-study: {error}", err=True)
         return 1
     if isinstance(error, OSError) and error.errno in {*UNWRITABLE, *FULL}:

@@ -133,11 +133,20 @@ class Store:
                 raise OSError("its content has changed since it was written")
             tensors = load(content)
         except (OSError, SafetensorError) as error:
+            if self._passed(name, digest):
+                return self.load(name)
             self.say(f"{name}: {file} cannot be used ({error}); the stage is trained again")
             self.forget(name)
             return None
         outputs = {n.removeprefix("outputs."): t.numpy() for n, t in tensors.items() if n.startswith("outputs.")}
         return Stored(State({n: t for n, t in tensors.items() if not n.startswith("outputs.")}, facts), outputs)
+
+    def _passed(self, name: str, digest: str) -> bool:
+        """Whether another has replaced the epoch of this digest while it was read here."""
+        try:
+            return bool(json.loads((self.folder / name / "meta.json").read_text(encoding="utf-8"))["blake2b"] != digest)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def save(self, name: str, state: State, outputs: Mapping[str, np.ndarray]) -> None:
         """Replace what stands under the name by this epoch; one that is further stays, as another has written it.
@@ -163,7 +172,7 @@ class Store:
         _sync(partial_meta)
         partial_meta.replace(folder / "meta.json")
         for old in folder.glob("epoch-*.safetensors"):
-            if old.name != file:
+            if old.name < file:  # a later one is another's, who is about to name it
                 old.unlink(missing_ok=True)
         for left in folder.glob(".*"):  # of a writer that was killed; a living one is done in less
             with contextlib.suppress(FileNotFoundError):

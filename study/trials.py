@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -31,6 +32,10 @@ FACTS: Final = {
 
 class LedgerError(ValueError):
     """The ledger is damaged in the middle, or of a version this program does not know."""
+
+
+class LostLedgerError(RuntimeError):
+    """The ledger was removed or replaced while a driver wrote it; what it wrote from then on would be nowhere."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +110,10 @@ class Ledger:
         Raises:
             ValueError: a fact is not JSON (NaN and infinities are written as null).
             OSError: the disk is full or gone.
+            LostLedgerError: the file does not stand where it stood.
         """
         self.allowed()
+        self._refuse_lost()
         line = {"v": VERSION, "event": event, "trial": trial, "time": time.time(), **_finite(facts)}
         self._write((json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n").encode())
         return line
@@ -123,6 +130,18 @@ class Ledger:
         except OSError as error:
             self.close()
             raise OSError(error.errno, error.strerror, str(self.path)) from error
+
+    def _refuse_lost(self) -> None:
+        """What goes to a file that has no name any more is lost with the process."""
+        if self._file is None:
+            return
+        with suppress(FileNotFoundError):
+            if os.path.samestat(self.path.stat(), os.fstat(self._file.fileno())):
+                return
+        raise LostLedgerError(
+            f"{self.path}: was removed or replaced while the study ran, so nothing more is written. Put it back and "
+            "call again; without it the study begins anew, and finds in its store what was trained."
+        )
 
     def close(self) -> None:
         """Close the file; a later `append` opens it again."""

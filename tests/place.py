@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from tiny import KNOBS, fixed, write_folder
 
-from study.trials import Trial, read_trials
+from study.trials import Trial, read_events, read_trials
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_S = 300.0
@@ -92,6 +92,18 @@ class Place:
 
     def trials(self) -> list[Trial]:
         return read_trials(self.ledger)
+
+    def epochs(self) -> int:
+        """Epochs on record so far, also of a study that has not begun."""
+        found = list((self.folder / "studies").glob("little-*/trials.jsonl"))
+        return found[0].read_bytes().count(b'"event":"epoch"') if found else 0
+
+    def check_once_each(self, trials: int, epochs: int) -> None:
+        """Every trial has every epoch once, and one end."""
+        events = read_events(self.ledger)
+        told = [(event["trial"], event["step"]) for event in events if event["event"] == "epoch"]
+        assert sorted(told) == [(trial, step) for trial in range(trials) for step in range(1, epochs + 1)]
+        assert sorted(event["trial"] for event in events if event["event"] == "ended") == list(range(trials))
 
     def processes(self) -> list[int]:
         """Living processes that were started with this place's temporary folder."""

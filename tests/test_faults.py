@@ -42,19 +42,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield made
 
 
-def some_epochs(place: Place, count: int) -> bool:
-    found = list((place.folder / "studies").glob("little-*/trials.jsonl"))
-    return bool(found) and found[0].read_bytes().count(b'"event":"epoch"') >= count
-
-
-def check_once_each(place: Place, trials: int) -> None:
-    """Every trial has every epoch once, and one end."""
-    events = read_events(place.ledger)
-    epochs = [(event["trial"], event["step"]) for event in events if event["event"] == "epoch"]
-    assert sorted(epochs) == [(trial, step) for trial in range(trials) for step in range(1, EPOCHS + 1)]
-    assert sorted(event["trial"] for event in events if event["event"] == "ended") == list(range(trials))
-
-
 @pytest.mark.slow
 def test_each_trouble_costs_its_own_trial_at_most_and_its_cause_is_on_record(place: Place) -> None:
     tamper(place, "study.outcome", TROUBLE.format(mark=str(place.folder / "killed")))
@@ -109,7 +96,7 @@ def test_a_full_disk_ends_the_run_with_one_message_and_costs_no_trial(place: Pla
     process = place.start()
     filler = small_disk / "filler"
     try:
-        wait_until(lambda: some_epochs(place, 2), process)
+        wait_until(lambda: place.epochs() >= 2, process)
         with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(4096))
@@ -124,7 +111,7 @@ def test_a_full_disk_ends_the_run_with_one_message_and_costs_no_trial(place: Pla
     filler.unlink()
     code, _, err = place.run()
     assert code == 0, err
-    check_once_each(place, 3)
+    place.check_once_each(3, EPOCHS)
 
 
 @pytest.mark.slow
@@ -132,7 +119,7 @@ def test_a_folder_that_vanishes_ends_the_run_with_one_message_and_nothing_is_los
     (place.folder / "little.toml").write_text(LITTLE.replace("EPOCHS", str(EPOCHS)))
     process = place.start()
     try:
-        wait_until(lambda: some_epochs(place, 2), process)
+        wait_until(lambda: place.epochs() >= 2, process)
         study = place.study
         study.rename(place.folder / "moved")
         _, err = process.communicate(timeout=120.0)
@@ -145,7 +132,7 @@ def test_a_folder_that_vanishes_ends_the_run_with_one_message_and_nothing_is_los
     (place.folder / "moved").rename(study)
     code, _, err = place.run()
     assert code == 0, err
-    check_once_each(place, 3)
+    place.check_once_each(3, EPOCHS)
 
 
 @pytest.mark.slow
@@ -153,7 +140,7 @@ def test_a_second_driver_is_refused_and_a_third_goes_on_after_the_first_was_kill
     (place.folder / "little.toml").write_text(LITTLE.replace("EPOCHS", str(EPOCHS)))
     process = place.start()
     try:
-        wait_until(lambda: some_epochs(place, 1), process)
+        wait_until(lambda: place.epochs() >= 1, process)
         process.send_signal(signal.SIGSTOP)
         code, _, err = place.run()
         assert code == 2, err
@@ -164,4 +151,4 @@ def test_a_second_driver_is_refused_and_a_third_goes_on_after_the_first_was_kill
         process.communicate()
     code, _, err = place.run()
     assert code == 0, err
-    check_once_each(place, 3)
+    place.check_once_each(3, EPOCHS)

@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ import typer
 
 from study import __main__ as main_module
 from study.__main__ import app, main
+from study.trials import LostLedgerError
 
 ROOT = Path(__file__).parent.parent
 VERBS = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
@@ -113,6 +116,7 @@ def test_help_of_all_names_every_verb(call: Call) -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = """
 import sys
+import time
 from study.__main__ import app
 try:
     app(["run", "--help"])
@@ -403,6 +407,15 @@ def interrupted() -> None:
     raise KeyboardInterrupt
 
 
+def told_to_end() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5.0)
+
+
+def lost() -> None:
+    raise LostLedgerError("studies/x/trials.jsonl: was removed")
+
+
 def refused() -> None:
     raise typer.Exit(2)
 
@@ -423,7 +436,9 @@ def broken() -> None:
             130,
             "interrupted; `prepare`, `run`, `confirm`, `train` and `predict` go on where they were if called again",
         ),
+        (told_to_end, 130, "interrupted; "),
         (refused, 2, ""),
+        (lost, 1, "rfcx-study: studies/x/trials.jsonl: was removed\n"),
         (full, 1, "studies/x: No space left on device"),
     ],
 )

@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,27 @@ def test_another_error_of_safetensors_stays_what_it_is(store: Store, monkeypatch
     monkeypatch.setattr("study.store.save_file", broken)
     with pytest.raises(SafetensorError, match="not contiguous"):
         store.save("stage1-abc", state(1), outputs(1))
+
+
+def test_who_reads_while_another_writes_always_finds_a_whole_epoch(store: Store) -> None:
+    said: list[str] = []
+    reader, found = replace(store, say=said.append), [0]
+    store.save(NAME, state(1), outputs(1))
+
+    def write() -> None:
+        for epoch in range(2, 201):
+            store.save(NAME, state(epoch), outputs(epoch))
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        while found[-1] < 200:
+            loaded = reader.load(NAME)
+            assert loaded is not None, said
+            assert torch.equal(loaded.state.tensors["0.net.n"], torch.tensor(loaded.epoch))
+            found.append(loaded.epoch)
+        writing.result()
+    assert found == sorted(found)
+    assert said == []
 
 
 def test_history_has_every_epoch_and_the_last_one_its_outputs(saved: Store) -> None:

@@ -14,7 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study import trials
-from study.trials import EpochRecord, Ledger, LedgerError, fold, heal, read_events, read_trial, read_trials
+from study.trials import (
+    EpochRecord,
+    Ledger,
+    LedgerError,
+    LostLedgerError,
+    fold,
+    heal,
+    read_events,
+    read_trial,
+    read_trials,
+)
 
 START: dict[str, Any] = {
     "origin": "search",
@@ -64,6 +74,24 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     )
     assert trial.ended is not None
     assert trial.started <= trial.epochs[0].time <= trial.ended
+
+
+@pytest.mark.parametrize("fate", ["removed", "replaced"])
+def test_a_ledger_that_was_lost_while_it_was_open_is_not_written_to(tmp_path: Path, fate: str) -> None:
+    ledger = Ledger(tmp_path / "trials.jsonl")
+    ledger.append("started", 3, **START)
+    if fate == "removed":
+        ledger.path.unlink()
+    else:
+        (tmp_path / "copy").write_bytes(ledger.path.read_bytes())
+        (tmp_path / "copy").replace(ledger.path)
+    with pytest.raises(LostLedgerError, match="was removed or replaced while the study ran"):
+        ledger.append("epoch", 3, **epoch(1))
+    assert len(read_events(ledger.path)) == (fate == "replaced")
+    ledger.close()
+    ledger.append("started" if fate == "removed" else "epoch", 3, **(START if fate == "removed" else epoch(1)))
+    ledger.close()
+    assert len(read_events(ledger.path)) == 1 + (fate == "replaced")
 
 
 def test_a_ledger_that_is_not_there_holds_no_trials(tmp_path: Path) -> None:
