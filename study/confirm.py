@@ -10,15 +10,17 @@ from typing import Any, Final
 from rfcx_model.hyperparameters import build
 from study.candidates import Declaration, Wanted, chances, left
 from study.display import Display
-from study.launch import ready, tell_work, train_early
+from study.launch import ready
 from study.listed_searcher import Listed
+from study.order import Order
+from study.place import Place, tell_work, train_early
 from study.recipe import Cost
 from study.restored import same_data
 from study.sampler import drawn
 from study.space import Study
-from study.study_folder import Order, write_folds
+from study.study_folder import write_folds
 from study.trials import Trial, read_trials
-from study.tuning import Place, listed_trials
+from study.tuning import listed_trials
 from study.work import planned_work
 
 SHORTEST_S: Final = 1.0  # where filling the arms took all the time: what is declared is left for the next call

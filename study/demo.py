@@ -12,7 +12,7 @@ from study import final, judge, launch, report, space
 from study.display import Display
 from study.export import export
 from study.machine import cores
-from study.study_folder import Order
+from study.order import Order
 from study.submission import write_submission
 from study.trials import read_trials
 

@@ -9,6 +9,7 @@ import ray
 
 from study import nodes
 from study.display import Display
+from study.ray_environment import DESK
 
 
 @ray.remote(num_cpus=0)
@@ -97,7 +98,8 @@ class DeskLease:
 
 def open_desk() -> Any:
     """The desk, on the driver's own node: it must not be lost with another."""
-    return Desk.options(scheduling_strategy=nodes.on_node(nodes.here())).remote()  # type: ignore[attr-defined]
+    there, own = nodes.on_node(nodes.here()), {"env_vars": {DESK: "1"}}  # else it takes a process made for trials
+    return Desk.options(scheduling_strategy=there, runtime_env=own).remote()  # type: ignore[attr-defined]
 
 
 def pass_on(desk: Any, display: Display) -> None:

@@ -79,14 +79,14 @@ def refuse_missing_gpu(space: Path, asked: Resources) -> None:
     Raises:
         InputError: with the space's name.
     """
-    if asked.gpus and not (_has_gpu_device() and _torch_finds_a_gpu()):
+    if asked.gpus and not (has_gpu_device() and _torch_finds_a_gpu()):
         raise InputError(
             f"{space}: [resources] gpus = {asked.gpus:g}, but this machine has no GPU that torch can use. "
             "Leave gpus out to use what the machine has, or give --address of a cluster that has one."
         )
 
 
-def _has_gpu_device() -> bool:
+def has_gpu_device() -> bool:
     """Whether a driver's device file stands there; true where there are no such files."""
     devices = Path("/dev")
     return sys.platform != "linux" or any(device for pattern in GPU_DEVICES for device in devices.glob(pattern))
@@ -96,6 +96,15 @@ def _torch_finds_a_gpu() -> bool:
     import torch  # takes seconds
 
     return torch.cuda.is_available()
+
+
+def trains_on_all_cores(asked: Resources) -> bool:
+    """Whether trials will keep at least every second core of this machine, and nothing but its cores.
+
+    Raises:
+        InputError: see `share_of`.
+    """
+    return not has_gpu_device() and 2 * share_of([(float(cores()), 0.0)], asked).concurrent >= cores()
 
 
 def cache_folder(asked: Path | None) -> Path:

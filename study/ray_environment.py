@@ -20,6 +20,7 @@ QUIET: Final = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
+DESK: Final = "RFCX_STUDY_DESK"  # set in the process that keeps the leases, which trains nothing
 WORKERS: Final = ("MALLOC_ARENA_MAX",)  # what the workers of a cluster are given of it
 
 

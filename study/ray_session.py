@@ -21,12 +21,18 @@ from study.ray_environment import WORKERS
 from study.ray_folder import ray_folder
 
 LOCAL_STORE_BYTES: Final = 200 * 1024**2  # Ray carries boxes and configs; spectrograms are memory-mapped files
+IDLE_MS: Final = "RAY_idle_worker_killing_time_threshold_ms"
+PRELOADED: Final = "RAY_preload_python_modules"
 AGAIN_S = 2.0
 
 
 @contextlib.contextmanager
-def session(address: str | None) -> Iterator[None]:
+def session(address: str | None, warm: str | None = None) -> Iterator[None]:
     """Ray, up. A local cluster listens on loopback only and leaves no process and no folder behind.
+
+    Args:
+        address: of a cluster that runs; a local one is started without
+        warm: what a local one's workers import as they start, a process a core: what trials need takes seconds
 
     Raises:
         InputError: there is no cluster at the address, or it cannot be joined.
@@ -50,14 +56,16 @@ def session(address: str | None) -> Iterator[None]:
         return
     with ray_folder() as folder:
         try:
-            _start(folder)
-            with _heard_interrupts():
+            _start(folder, warm)
+            with _heard_interrupts(), contextlib.nullcontext() if warm is None else _any_process_will_do():
                 yield
         finally:
             ray.shutdown()
 
 
-def _start(folder: Path) -> None:
+def _start(folder: Path, warm: str | None) -> None:
+    own = {} if warm is None else {PRELOADED: warm, IDLE_MS: "20000"}  # Tune reserves cores before it uses a process
+    os.environ.update(own)
     try:
         ray.init(
             address="local",
@@ -74,6 +82,26 @@ def _start(folder: Path) -> None:
             f"Ray could not start on this machine: {first_line(error)} Call again; a machine that is very busy may "
             "need that, and `--address` takes a Ray that runs already."
         ) from error
+    finally:
+        for name in own:  # it was for the processes that Ray has just started
+            del os.environ[name]
+
+
+@contextlib.contextmanager
+def _any_process_will_do() -> Iterator[None]:
+    """Let Tune's trials have the processes that run already.
+
+    Tune gives a trial's process environment variables of its own, so that a new one is started. They are settings of
+    Ray, which all processes of this machine have from the driver, and one of PyTorch Lightning, which is not used.
+    """
+    from ray.tune.execution import class_cache
+
+    kept = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
+    try:
+        yield
+    finally:
+        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = kept
 
 
 @contextlib.contextmanager

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from rfcx_model.errors import InputError
 from rfcx_model.recordings import Recordings, load
 from study.machine import parse_settings
+from study.order import Order
 from study.space import Arm, Study
 from study.space_settings import Budget, Objective, Resources, Search
-from study.study_folder import Order
 from study.study_json import read_study, searched_knobs, stages_of
 
 

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rfcx_model.errors import InputError
 from rfcx_model.folds import folds_hash
 from rfcx_model.hyperparameters import Network
 from rfcx_model.network import pretrained_digest
+from study.order import Order
 from study.scored import write_ruler
 from study.setting import Setting, trial_seed
 from study.space import Study
@@ -23,19 +24,6 @@ from study.whole_file import write_whole
 from study.work import planned_work
 
 LIBRARIES = ("ray", "optuna", "torch", "timm", "librosa", "numpy", "pandas", "scikit-learn")
-
-
-@dataclass(frozen=True)
-class Order:
-    """Where a study's things are, and what the command line adds to the space."""
-
-    data: Path
-    out: Path
-    cache: Path
-    store: Path | None = None
-    address: str | None = None
-    trials: int | None = None
-    hours: float | None = None
 
 
 def networks(study: Study) -> list[Network]:

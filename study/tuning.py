@@ -17,26 +17,17 @@ from study.budget import spent
 from study.desk import pass_on
 from study.display import Display
 from study.listed_searcher import Listed, ListedSearcher
-from study.machine import Share
 from study.optuna_journal import OptunaJournal
+from study.order import Order
+from study.place import Place
 from study.recorder import Mirror, Recorder
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
-from study.study_folder import Order
-from study.trainable import Job, trial
-from study.trials import Ledger, Trial, read_trials
+from study.trainable import trial
+from study.trials import Trial, read_trials
 from study.tune_events import Proposer, TuneEvents
 
 RETRIES: Final = 1  # of a trial that failed at an epoch; it goes on from the one before
-
-
-@dataclass(frozen=True, eq=False)
-class Place:
-    """A study that this process holds, ready to train: Ray is up, the data are encoded, the ledger may be written."""
-
-    job: Job
-    slots: Share
-    ledger: Ledger
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,8 +61,8 @@ def run(
     ray_environment.settle(address)
     from study.display import Display
     from study.launch import run as launch
+    from study.order import Order
     from study.report import write
-    from study.study_folder import Order
 
     order = Order(
         data=data.absolute(),

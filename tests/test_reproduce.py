@@ -20,11 +20,12 @@ from rfcx_model.errors import InputError
 from rfcx_model.recordings import load as load_recordings
 from study import outcome
 from study.display import Display
+from study.order import Order
 from study.reproduce import Reproduced, reproduce
 from study.setting import Alone, Lockbox, Setting, trial_seed, workshop
 from study.space import Study, load
 from study.stages import trial_epochs
-from study.study_folder import Order, versions, write_study
+from study.study_folder import versions, write_study
 from study.trials import Ledger, Origin
 from study.work import trial_request
 

@@ -11,10 +11,11 @@ from tiny import write_folder
 
 from rfcx_model.errors import InputError
 from rfcx_model.recordings import load as load_data
+from study.order import Order
 from study.restored import data_of, order_of, restored
 from study.setting import Lockbox, Setting
 from study.space import Study, load
-from study.study_folder import Order, write_study
+from study.study_folder import write_study
 
 SPACES = Path(__file__).parent.parent / "search_spaces"
 

@@ -1,0 +1,20 @@
+"""What takes seconds to import, imported by a thread while the main one waits for Ray, or for a trial."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import threading
+from typing import Final
+
+SLOW: Final = "study.setting"  # torch, timm and the model; nothing of Ray's, whose modules import each other in circles
+
+
+def import_meanwhile(module: str = SLOW) -> None:
+    """Begin to import a module. Who imports it afterwards waits for the rest, and gets its error if it has one."""
+
+    def imported() -> None:
+        with contextlib.suppress(Exception):
+            importlib.import_module(module)
+
+    threading.Thread(target=imported, name=f"import {module}", daemon=True).start()
