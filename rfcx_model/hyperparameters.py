@@ -155,7 +155,7 @@ class Stage3:
     pseudo_threshold: Fraction = 0.9  # diary; 1 switches pseudo-labels off
     pseudo_rule: Literal["votes", "mean"] = "votes"  # of the teachers; "mean" is the diary's later form, from 0.5 on
     pseudo_weight: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # loss weight of a pseudo-positive; later 0.5
-    teacher_scheme: TeacherScheme = "own"  # see the README; "diary" leaks the held-out fold to its student
+    teacher_scheme: TeacherScheme = "own"  # see the package's README.md; "diary" leaks the held-out fold to its student
     teachers: Count = 5  # stage-2 models a student's fold with "own"; the others have as many as their scheme
     votes: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6  # of the teachers; the diary's 3 of 5
     cycles: Annotated[int, Field(ge=1, le=3)] = 1  # label again, train again

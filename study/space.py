@@ -1,7 +1,7 @@
 """A space file (TOML) becomes a frozen `Study`; every error that the file can hold is found here, before Ray starts.
 
 `load` is the door, `suggest` asks Optuna for the knobs that are active, `differs` names a trial by its knobs.
-The contract of the file is in the README; the knobs themselves stand in `rfcx_model.hyperparameters`.
+The contract of the file is in search_spaces/README.md; the knobs themselves stand in `rfcx_model.hyperparameters`.
 """
 
 from __future__ import annotations

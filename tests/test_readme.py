@@ -1,4 +1,4 @@
-"""The commands that the README, the spaces and the help show are commands that the program takes."""
+"""What pages, spaces and help show is what the program takes, and links lead somewhere."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def parsed(words: list[str]) -> dict[str, Any]:
     return dict(COMMANDS[words[0]].make_context(words[0], words[1:]).params)
 
 
-README = shown((ROOT / "README.md").read_text(encoding="utf-8"))
+PAGES = [ROOT / "README.md", *(ROOT / name / "README.md" for name in ("study", "rfcx_model", "search_spaces"))]
+README = [one for page in PAGES for one in shown(page.read_text(encoding="utf-8"))]
 SPACES = [one for path in (ROOT / "search_spaces").glob("*.toml") for one in shown(path.read_text(encoding="utf-8"))]
 
 
@@ -49,6 +50,35 @@ def test_a_shown_command_is_taken(words: list[str]) -> None:
     told = parsed(words)
     if words[1].endswith(".toml"):
         space.load(ROOT / words[1], parse_settings(told.get("settings") or []))
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub names the headings of a page."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf-8"))
+    for name, anchor in links:
+        target = page.parent / name
+        target = target / "README.md" if target.is_dir() else target
+        assert target.exists(), name
+        assert not anchor or anchor in anchors(target), (name, anchor)
+
+
+def test_the_readme_is_read_in_five_minutes() -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(text.split()) <= 1250  # 250 words a minute
+
+
+def test_the_modules_pages_name_every_module() -> None:
+    for package in ("study", "rfcx_model"):
+        told = (ROOT / package / "README.md").read_text(encoding="utf-8") + (ROOT / package / "__init__.py").read_text()
+        modules = [path.stem for path in (ROOT / package).glob("*.py") if path.stem != "__init__"]
+        missing = [one for one in modules if not re.search(rf"\b{one}\b", told)]
+        assert not missing, (package, missing)
 
 
 @pytest.mark.parametrize("verb", VERBS)
