@@ -70,7 +70,7 @@ def window_labels(
     """Label windows (given by recording and start) by the rule above."""
     positive = np.zeros((len(recording), n_species), dtype=np.float32)
     negative = np.zeros_like(positive)
-    order = np.argsort(recording, kind="stable")
+    order = np.argsort(recording)
     first = np.searchsorted(recording[order], boxes.recording, "left")
     last = np.searchsorted(recording[order], boxes.recording, "right")
     counts = last - first

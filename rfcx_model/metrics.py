@@ -106,10 +106,9 @@ def grouped_auc(positive: ArrayLike, scores: ArrayLike, groups: ArrayLike, speci
     for group in np.unique(g):
         members = g == group
         tp, fp = s[members & y], np.sort(s[members & ~y])
-        if len(tp) and len(fp):
-            index = of[members][0]
-            wins[index] += (np.searchsorted(fp, tp, "left") + np.searchsorted(fp, tp, "right")).sum() / 2
-            pairs[index] += len(tp) * len(fp)
+        index = of[members][0]
+        wins[index] += (np.searchsorted(fp, tp, "left") + np.searchsorted(fp, tp, "right")).sum() / 2
+        pairs[index] += len(tp) * len(fp)
     return _mean(list(wins[pairs > 0] / pairs[pairs > 0]))
 
 

@@ -122,7 +122,7 @@ def _limits(cells: Sequence[Cell], generator: np.random.Generator, draws: int) -
 
 def _over(part: Floats, whole: Floats | int, otherwise: float) -> Floats:
     """(draw,) a ratio; `otherwise` where it is 0 / 0."""
-    part, rows = np.broadcast_arrays(part, np.asarray(whole, dtype=np.float64))
+    part, rows = np.broadcast_arrays(part, whole)
     out = np.full(part.shape, otherwise)
     np.divide(part, rows, out=out, where=rows > 0)
     return out

@@ -103,6 +103,24 @@ def test_without_windows_above_the_threshold_there_is_no_precision_and_all_is_mi
     assert told.recall.value == 0.0
 
 
+def test_a_cell_without_windows_holds_nothing_and_leaves_nothing_in_doubt() -> None:
+    cells = Cell(100, 10, 8, True), Cell(500, 20, 3, False)
+    for empty in (Cell(0, 0, 0, True), Cell(0, 0, 0, False)):
+        assert empty.total == 0.0
+        assert estimated(*cells, empty) == estimated(*cells)
+
+
+def test_the_ends_of_an_interval_are_whole_windows_however_few_the_draws() -> None:
+    told = estimated(Cell(1000, 10, 5, True), draws=5).precision
+    assert [told.low * 1000, told.high * 1000] == pytest.approx([round(told.low * 1000), round(told.high * 1000)])
+    assert told.low < told.high
+
+
+def test_of_no_windows_nothing_is_known() -> None:
+    nothing = Estimate(None, 0.0, 1.0)
+    assert estimated() == Quality(nothing, nothing, nothing)
+
+
 def test_where_no_call_was_found_nothing_is_known_of_recall() -> None:
     assert estimated(Cell(100, 10, 0, True), Cell(500, 10, 0, False)).recall == Estimate(None, 0.0, 1.0)
 

@@ -83,6 +83,7 @@ def test_labels_equal_a_plain_loop(data: st.DataObject, share: float, lengths: l
     rows = [(r, c, s, s + d, p) for r, c, s, d, p in data.draw(st.lists(row, min_size=1, max_size=12))]
     starts = {recording: grid(n, 100, 60).tolist() for recording, n in enumerate(lengths)}
     labels = label(boxes(*rows), starts, share=share)
+    assert labels.positive.dtype == labels.negative.dtype == np.float32
     cells = [(recording, start) for recording, several in starts.items() for start in several]
     for window, (recording, first) in enumerate(cells):
         for species in range(3):
@@ -144,6 +145,13 @@ def test_nobody_calls_at_a_threshold_of_one(rule: Literal["votes", "mean"]) -> N
     everything = Lessons(np.ones((3, 2, 2), np.float32))
     assert not pseudo_positives(everything, threshold=1.0, votes=0.1, rule=rule).any()
     assert pseudo_positives(everything, threshold=0.99, votes=0.1, rule=rule).all()
+    assert pseudo_positives(everything, threshold=1.0, votes=0.1, rule=rule).dtype == bool
+
+
+def test_one_voice_at_least_makes_a_label_however_few_votes_are_asked_for() -> None:
+    said = np.array([[[0.9, 0.1]], [[0.1, 0.1]]], np.float32)
+    for votes in (0.0, 1e-12, 0.5):
+        assert pseudo_positives(Lessons(said), threshold=0.5, votes=votes).tolist() == [[True, False]]
 
 
 def test_by_the_mean_rule_the_teachers_mean_counts_from_the_threshold_on_and_votes_do_not() -> None:

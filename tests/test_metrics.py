@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -53,6 +55,7 @@ def test_lwlrap_by_hand() -> None:
     assert lwlrap([[1, 0, 1]], [[0.9, 0.5, 0.7]]) == 1.0
     assert lwlrap([[1, 0, 1]], [[0.9, 0.7, 0.5]]) == pytest.approx((1 + 2 / 3) / 2)
     assert lwlrap([[0, 1], [1, 1]], [[0.9, 0.1], [0.2, 0.3]]) == pytest.approx((1 / 2 + 1 + 1) / 3)
+    assert lwlrap([[1, 0]], np.array([[1, 0]], np.uint8)) == 1.0  # whole numbers without a sign are scores, too
 
 
 @settings(deadline=None)
@@ -106,9 +109,9 @@ def test_shapes_that_differ_are_refused() -> None:
 def test_balanced_precision_by_hand() -> None:
     truth = np.array([1, 1, 1, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0], bool)
     score = np.array([0.9, 0.8, 0.6, 0.5, 0.7, 0.5, 0.1, 0.2, 0.4, 0.3, 0.9, 0.9, 0.2])
-    species = np.array([0] * 8 + [1] * 2 + [2] + [3] * 2)
+    species = np.array([1] * 8 + [2] * 2 + [3] + [0] * 2)
     precision, recall = balanced_precision(truth, score, species)
-    # species 0: 3 of 4 TP against 1 of 4 FP (0.5 is not above 0.5); 1: 0/0 = 0; 2 has no FP; 3 has no TP
+    # species 1: 3 of 4 TP against 1 of 4 FP (0.5 is not above 0.5); 2: 0/0 = 0; 3 has no FP; 0 has no TP
     assert precision == pytest.approx((0.75 / (0.75 + 0.25) + 0.0) / 2)
     assert recall == pytest.approx((0.75 + 0.0 + 1.0) / 3)
 
@@ -161,7 +164,19 @@ def test_the_level_of_the_scores_moves_precision_only(seed: int, power: float) -
 
 def test_a_group_without_both_kinds_has_no_pairs() -> None:
     assert math.isnan(grouped_auc([True, False], [0.9, 0.1], [0, 1], [0, 0]))
+    one_pair = grouped_auc([True, False, True, False], [0.9, 0.1, 0.2, 0.3], [0, 0, 1, 2], [0, 0, 1, 1])
+    assert one_pair == 1.0  # that of the first species; the second has none, and does not count
     assert math.isnan(balanced_average_precision([True, True], [0.9, 0.1], [0, 0]))
+
+
+def test_without_any_box_nothing_is_measured() -> None:
+    nothing, none = np.zeros(0, int), np.zeros(0, bool)
+    told = measure(
+        Listed(nothing, nothing, nothing, none, 2),
+        OutOfFold(np.zeros((3, 2), np.float32), np.zeros(0, np.float32), np.array([0, 1, -1])),
+    )
+    assert {name for name, value in told.items() if math.isnan(value)} == set(told) - {"diary_precision"}
+    assert told["diary_precision"] == 0.0
 
 
 def study(n_recordings: int = 12, seed: int = 0) -> tuple[Listed, OutOfFold]:
@@ -203,6 +218,27 @@ def test_measure_names_what_the_functions_give() -> None:
             "diary_precision": truth[::2][scored.recording_scores[::2] > 0.5].mean(),
         }
     )
+
+
+def test_boxes_of_other_folds_or_templates_are_not_held_against_each_other() -> None:
+    places = [(fold, template) for fold in range(4) for template in (0, 1)]
+    for one, other in permutations(places, 2):
+        listed = Listed(np.array([0, 1]), np.zeros(2, int), np.array([one[1], other[1]]), np.array([True, False]), 1)
+        said = OutOfFold(np.zeros((2, 1), np.float32), np.array([0.9, 0.1], np.float32), np.array([one[0], other[0]]))
+        assert math.isnan(measure(listed, said)["tpfp_auc"])
+
+
+def test_the_diarys_precision_by_hand() -> None:
+    listed = Listed(np.array([0, 1]), np.array([0, 1]), np.array([0, 1]), np.array([True, True]), 2)
+    said = OutOfFold(
+        np.array([[0.9, 0.6], [0.9, 0.5], [0.9, 0.9]], np.float32),
+        np.array([0.5, 0.5], np.float32),
+        np.array([0, 1, 0]),
+    )
+    # called are three cells of the listed recordings, of which one is true; 0.5 does not call
+    assert measure(listed, said)["diary_precision"] == pytest.approx(1 / 3)
+    silent = replace(said, recording_scores=np.full((3, 2), 0.5, np.float32))
+    assert measure(listed, silent)["diary_precision"] == 0.0
 
 
 def test_recordings_that_no_model_spoke_of_are_left_out() -> None:
