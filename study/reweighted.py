@@ -49,7 +49,7 @@ def reweighted(figure: str, listed: Listed, said: OutOfFold, weights: Floats) ->
     said = replace(said, box_scores=said.box_scores[boxes].astype(np.float64))
     if np.isnan(said.box_scores).any() or np.isnan(said.recording_scores[scored]).any():
         raise ValueError("a score is NaN")
-    return FIGURES[figure](kept, said, np.asarray(weights, dtype=np.float64))
+    return FIGURES[figure](kept, said, weights)
 
 
 def mixture(parts: Mapping[str, float], listed: Listed, said: OutOfFold, weights: Floats) -> Floats:
@@ -97,8 +97,8 @@ def precision_avg(listed: Listed, said: OutOfFold, weights: Floats) -> Floats:
         mine = listed.species == one
         y, w = listed.positive[mine], weights[:, listed.recording[mine]]
         tp, fp = w[:, y].sum(axis=1, keepdims=True), w[:, ~y].sum(axis=1, keepdims=True)
-        value = _average_precision(y, said.box_scores[mine], np.where(y, _ratio(w, tp), _ratio(w, fp)) / 2)
-        each.append(np.where((tp > 0) & (fp > 0), value[:, None], np.nan))
+        value = _average_precision(y, said.box_scores[mine], np.where(y, _ratio(w, tp), _ratio(w, fp)))
+        each.append(np.where(fp > 0, value[:, None], np.nan))  # without TP it is NaN already
     return _macro(np.concatenate(each, axis=1)) if each else np.full(len(weights), np.nan)
 
 
@@ -149,8 +149,7 @@ def _average_precision(y: NDArray[np.bool_], s: Floats, weights: Floats) -> Floa
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    """NaN where `below` is 0 or NaN."""
-    above, below = np.broadcast_arrays(above, below)
+    """NaN where `below` is 0 or NaN; `above` has the shape of both."""
     out = np.full(above.shape, np.nan)
     np.divide(above, below, out=out, where=below > 0)
     return out

@@ -48,10 +48,10 @@ def repeated(listed: Listed, said: OutOfFold, times: NDArray[np.int64]) -> tuple
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-@given(seed=st.integers(0, 10**6), boxes=st.integers(1, 60))
+@given(seed=st.integers(0, 10**6), boxes=st.integers(1, 60), species=st.integers(1, 3))
 @settings(max_examples=30, deadline=None)
-def test_with_every_weight_one_it_is_the_ruler_itself(figure: str, seed: int, boxes: int) -> None:
-    listed, said = made(seed, boxes=boxes)
+def test_with_every_weight_one_it_is_the_ruler_itself(figure: str, seed: int, boxes: int, species: int) -> None:
+    listed, said = made(seed, boxes=boxes, species=species)
     (value,) = reweighted(figure, listed, said, np.ones((1, 12)))
     assert value == pytest.approx(measure(listed, said)[figure], abs=1e-12, nan_ok=True)
 
@@ -92,6 +92,20 @@ def test_average_precision_of_recordings_is_that_of_scikit_learn() -> None:
         assert told[draw, species] == pytest.approx(golden, abs=1e-12)
 
 
+def test_recordings_without_a_fold_count_for_no_species() -> None:
+    listed, said = made(3)
+    listed.recording[0], listed.positive[0] = 11, True
+    weights = np.zeros((1, 12))
+    weights[0, 11] = 1
+    assert np.isnan(average_precisions(listed, said, weights)).all()
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_without_any_box_nothing_is_known(figure: str) -> None:
+    listed, said = made(0, boxes=0)
+    assert np.isnan(reweighted(figure, listed, said, np.ones((2, 12)))).tolist() == [True, True]
+
+
 def test_a_species_that_no_draw_holds_is_not_known() -> None:
     listed, said = made(5)
     only = int(listed.recording[listed.positive][0])
@@ -113,5 +127,11 @@ def test_a_mixture_weighs_figures_as_an_objective_does() -> None:
 def test_a_nan_score_is_refused() -> None:
     listed, said = made(7)
     said.box_scores[0], said.folds[listed.recording[0]] = np.nan, 0
+    with pytest.raises(ValueError, match="a score is NaN"):
+        reweighted("precision", listed, said, np.ones((1, 12)))
+    listed, said = made(7)
+    said.recording_scores[11] = np.nan  # of no fold
+    reweighted("lwlrap", listed, said, np.ones((1, 12)))
+    said.recording_scores[4, 1] = np.nan
     with pytest.raises(ValueError, match="a score is NaN"):
         reweighted("precision", listed, said, np.ones((1, 12)))
