@@ -74,8 +74,6 @@ def _inside(looks: Sequence[tuple[float, float]]) -> Density | None:
     density: Density | None = None
     for t, at in looks:
         edge = min(float(norm.isf(at / 2)), _FAR) * math.sqrt(t)
-        if edge <= 0:
-            return np.zeros(1), np.zeros(1), np.zeros(1), t
         nodes, weights = (edge * part for part in _gauss())
         density = nodes, weights, _at(density, nodes, t), t
     return density

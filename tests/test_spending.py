@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from study.spending import ALPHA, level, spent, total
+from study.spending import ALPHA, TOO_EARLY, level, spent, total
 
 PUBLISHED = {
     2: [2.963, 1.969],
@@ -50,3 +50,24 @@ def test_two_looks_at_five_per_cent_each_spend_more_as_a_simulation_has_it() -> 
     assert total([(5, 0.05), (10, 0.05)]) == pytest.approx(crossed, abs=0.002)
     assert total([(5, 0.05), (10, 0.05)]) == pytest.approx(0.0831, abs=5e-4)  # Armitage, McPherson & Rowe 1969, table 2
     assert total([]) == 0
+
+
+def test_the_unit_of_what_was_seen_does_not_matter() -> None:
+    for unit in (0.01, 0.1, 100):
+        assert total([(unit, 0.05), (2 * unit, 0.05)]) == pytest.approx(total([(5, 0.05), (10, 0.05)]), abs=1e-12)
+
+
+def test_what_was_overspent_leaves_nothing_for_later_looks() -> None:
+    assert level([(0.5, 0.05)], 0.6) == 0.0
+    assert level([], 0.0) == 0.0
+    assert total([(1, 1.0)]) == total([(1, 1.0), (2, 0.05)]) == 1.0
+
+
+def test_a_look_at_next_to_nothing_is_judged_by_a_bound_that_nothing_meets() -> None:
+    assert level([], 0.03) == pytest.approx(2 * norm.sf(12.0), rel=1e-9, abs=0)
+    assert level([], 0.15) < TOO_EARLY < level([], 0.2)  # the first of five looks is told
+
+
+def test_a_single_early_look_has_all_that_may_be_spent_by_then() -> None:
+    for fraction in (0.2, 0.5, 0.9):
+        assert level([], fraction) == pytest.approx(spent(fraction), rel=1e-6)
