@@ -116,3 +116,13 @@ def test_perfect_and_far_logits_stay_finite_in_half_precision() -> None:
     wrong = Labels(right.negative, right.positive)
     assert float(masked_loss(logits, right, focal_gamma=2.0, positive_weight_decay=True)) == pytest.approx(0, abs=1e-30)
     assert float(masked_loss(logits, wrong, focal_gamma=2.0, positive_weight_decay=True)) == pytest.approx(160.0)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**16), gamma=st.sampled_from([0.0, 2.0]), decay=st.booleans())
+def test_logits_in_half_precision_lose_nothing_more(seed: int, gamma: float, decay: bool) -> None:
+    logits, labels = batch(seed)
+    half = logits.to(torch.bfloat16)
+    loss = masked_loss(half, labels, focal_gamma=gamma, positive_weight_decay=decay)
+    assert loss.dtype == torch.float32
+    assert torch.equal(loss, masked_loss(half.float(), labels, focal_gamma=gamma, positive_weight_decay=decay))
