@@ -13,7 +13,10 @@ from scipy import stats
 
 from study.arms import difference
 from study.compare import (
+    MARGIN,
+    POWER,
     Evidence,
+    Plan,
     Spread,
     detectable,
     draws,
@@ -216,3 +219,141 @@ def test_studies_find_an_effect_as_often_as_was_planned() -> None:
         for seed in range(400)
     ]
     assert stats.binom.ppf(0.001, 400, 0.8) <= sum(found)
+
+
+def test_a_test_and_its_interval_by_hand() -> None:
+    told = Evidence(-0.02, 0.01**2, 7)
+    assert told.p_value == pytest.approx(2 * stats.t.cdf(-2, 7))
+    half = stats.t.ppf(0.95, 7) * 0.01
+    assert told.interval(0.1) == pytest.approx((-0.02 - half, -0.02 + half))
+    sure = Evidence(0.01, 0.0, 7)
+    assert (sure.p_value, sure.interval(0.1)) == (None, (0.01, 0.01))
+    assert Evidence(0.0, 0.0, 7).p_value == 1.0
+    assert (POWER, MARGIN) == (0.8, 0.005)  # what the README promises
+
+
+def test_more_recordings_make_their_part_of_the_error_smaller_and_better_known() -> None:
+    told = Spread(replicate=0.04, recordings=0.01, groups=21).evidence(0.1, 5, times=4)
+    counted = 0.008 * 1.75
+    assert told.variance == pytest.approx(0.008 + 0.0025)
+    assert told.freedom == pytest.approx((counted + 0.0025) ** 2 / (counted**2 / 4 + 0.0025**2 / 83))
+    assert Spread(0.0, 0.0, 21).evidence(0.1, 5) == Evidence(0.1, 0.0, math.inf)
+
+
+@pytest.mark.parametrize("groups", [2.5, 20.0])
+@pytest.mark.parametrize("jitter", [0.01, 0.1, 1.0])
+@pytest.mark.parametrize("by_draw", [0.001, 0.05, 2.0])
+def test_the_parts_of_the_error_are_those_of_the_formulas(groups: float, jitter: float, by_draw: float) -> None:
+    """Clipped at each of its three bounds here or there, and at none."""
+    generator = np.random.default_rng(3)
+    d = 0.3 + 0.1 * generator.normal(size=4)
+    drawn = d + by_draw * generator.normal(size=(50, 1)) + jitter * generator.normal(size=(50, 4))
+    told = on_new(d, np.vstack([drawn[:20], [[0.1, np.nan, 0.1, 0.1]], drawn[20:]]), groups)
+    assert told is not None
+    evidence, spread = told
+    v_s = np.var(d, ddof=1) / 4
+    v_g = np.var([np.mean(row) for row in drawn], ddof=1) * groups / (groups - 1)
+    each = np.mean([np.var(column, ddof=1) for column in drawn.T]) * groups / (groups - 1)
+    v_sg = max(0.0, min((each - v_g) / 3, v_s, v_g))
+    assert spread.replicate == pytest.approx(4 * v_s)
+    assert spread.recordings == pytest.approx(v_g - v_sg, abs=1e-15)
+    assert spread.groups == groups
+    assert (evidence.mean, evidence.variance) == pytest.approx((d.mean(), v_s + v_g - v_sg))
+
+
+def test_two_replicates_two_draws_and_a_group_and_a_half_are_the_least_that_is_answered() -> None:
+    d, drawn = [0.1, 0.2], [[0.1, 0.3], [0.2, 0.2]]
+    assert on_new(d, drawn, 1.5) is not None
+    assert on_new(d, drawn, 1.49) is None
+    assert on_new(d, [*drawn, [np.nan, 0.1]], 5) == on_new(d, drawn, 5)
+    assert on_new(d, [drawn[0], [np.nan, 0.1]], 5) is None
+    assert on_new(d[:1], [[0.1], [0.2]], 5) is None
+
+
+def test_a_spread_of_rounding_is_none_and_a_small_one_is_one() -> None:
+    pattern = np.array([1.0, -1.0, 1.0])
+    for size, known in [(1e-12, False), (1e-6, True)]:
+        d = 0.1 + size * pattern
+        told = on_new(d, np.full((4, 3), 0.1) + size * np.array([[1], [-1], [1], [-1]]), 10)
+        folds = over_folds(d)
+        assert told is not None
+        assert folds is not None
+        assert (told[1].replicate > 0, told[1].recordings > 0, folds.variance > 0) == (known, known, known)
+    # what is rounding is told by the largest, be it drawn or not
+    large = on_new(np.zeros(3) + 1e-12 * pattern, np.array([[1.0, 1, 1], [-1, -1, -1]]), 10)
+    assert large is not None
+    assert large[1].replicate == 0.0
+    small = on_new(1e-12 * pattern, np.array([[1e-12, 0, 0], [-1e-12, 0, 0]]), 10)
+    assert small is not None
+    assert small[1].replicate > 0
+
+
+def test_two_folds_are_enough_for_the_corrected_t_and_one_is_not() -> None:
+    told = over_folds([0.1, 0.3])
+    assert told is not None
+    assert (told.mean, told.variance, told.freedom) == pytest.approx((0.2, (1 / 2 + 1) * 0.02, 1))
+    assert over_folds([0.1, np.nan]) is None
+
+
+def test_the_margin_itself_is_practically_equal_and_the_level_itself_is_not_known() -> None:
+    told = Evidence(0.02, 0.01**2, 30)
+    assert word(told, 0.001, 0.05, (-0.005, 0.005), 0.005) == "practically equal"
+    assert word(told, 0.001, 0.05, (-0.006, 0.005), 0.005) == "better"
+    assert word(told, 0.001, 0.05, (-0.005, 0.006), 0.005) == "better"
+    assert word(told, 0.05, 0.05, (0.0, 0.04), 0.005) == "not known yet"
+    assert word(Evidence(0.0, 0.1, 30), 0.001, 0.05, (-1.0, 1.0), 0.005) == "worse"  # cannot be, and is no victory
+
+
+def test_intervals_that_leave_zero_out_are_not_lengthened() -> None:
+    for told in (Evidence(0.02, 0.001**2, 30), Evidence(-0.02, 0.001**2, 30)):
+        assert together(told, True, 0.02) == told.interval(0.02)
+
+
+def test_where_nothing_varies_an_effect_is_always_found() -> None:
+    sure = Evidence(0.0, 0.0, 4)
+    assert (power(0.1, sure, 0.05), power(0.0, sure, 0.05)) == (1.0, 0.05)
+    assert (detectable(sure, 0.05), detectable(sure, 0.0)) == (0.0, math.inf)
+    assert detectable(Evidence(0.0, 1.0, 4), 0.0) == math.inf
+
+
+@pytest.mark.parametrize("freedom", [1, 3, 30])
+@pytest.mark.parametrize("level", [0.001, 0.05])
+def test_what_can_be_detected_grows_with_the_error_and_is_told_to_its_last_digits(freedom: float, level: float) -> None:
+    one = detectable(Evidence(0.0, 1.0, freedom), level)
+    assert power(one * (1 - 1e-9), Evidence(0.0, 1.0, freedom), level) < POWER
+    assert power(one * (1 + 1e-9), Evidence(0.0, 1.0, freedom), level) >= POWER
+    assert detectable(Evidence(0.3, 4.0, freedom), level) == pytest.approx(2 * one)
+
+
+@pytest.mark.parametrize("effect", [0.003, 0.01, 0.03, 0.2])
+@pytest.mark.parametrize("recordings", [0.0, 0.0005])
+def test_the_fewest_replicates_are_found_by_counting_up(effect: float, recordings: float) -> None:
+    spread, times = Spread(0.01**2, recordings**2, 40), 1
+    for replicates in range(2, 400):
+        if power(effect, spread.evidence(effect, replicates, times), 0.05) >= POWER:
+            break
+    assert recommended(effect, spread, 0.05) == Plan(effect, replicates, times)
+    assert recommended(-effect, spread, 0.05) == Plan(-effect, replicates, times)
+
+
+def test_so_many_times_the_recordings_are_asked_for_that_replicates_are_left_half() -> None:
+    spread = Spread(0.01**2, 0.01**2, 100)
+    allowed = (0.01 / (stats.norm.isf(0.025) + stats.norm.isf(0.2))) ** 2
+    plan = recommended(0.01, spread, 0.05)
+    assert plan.times == math.ceil(2 * 0.01**2 / allowed) == 16
+    for replicates in range(2, 400):
+        if power(0.01, spread.evidence(0.01, replicates, 16), 0.05) >= POWER:
+            break
+    assert plan.replicates == replicates
+    barely = Spread(
+        0.01**2, 1.01 * allowed, 10_000
+    )  # a little too varied: twice the recordings are the fewest asked for
+    assert recommended(0.01, barely, 0.05).times == 3
+
+
+def test_where_few_sites_are_drawn_more_of_them_are_counted_up_until_they_are_enough() -> None:
+    spread = Spread(0.01**2, 0.02**2, 2)
+    plan = recommended(0.1, spread, 0.05)
+    assert plan.times > 1
+    assert power(0.1, spread.evidence(0.1, 1_000_000, plan.times), 0.05) >= POWER
+    assert power(0.1, spread.evidence(0.1, 1_000_000, plan.times - 1), 0.05) < POWER
