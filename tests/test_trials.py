@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import math
+import resource
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +18,18 @@ from hypothesis import strategies as st
 
 from study import trials
 from study.trials import (
+    BASELINE,
     EpochRecord,
     Ledger,
     LedgerError,
     LostLedgerError,
+    Trial,
     fold,
     heal,
     read_events,
     read_trial,
     read_trials,
+    restarted,
 )
 
 START: dict[str, Any] = {
@@ -254,6 +260,156 @@ def test_the_file_says_what_the_events_say(
 def test_a_trial_without_epochs_has_no_metrics() -> None:
     (trial,) = fold([{"event": "started", "trial": 3, "time": 1.0, **START}])
     assert (trial.step, trial.metrics, trial.state) == (0, {}, "RUNNING")
+
+
+def test_what_an_event_does_not_say_has_a_plain_value() -> None:
+    start = {name: fact for name, fact in START.items() if name not in ("name", "proposal")}
+    begun = {"event": "started", "trial": 3, "time": 1.5, **start}
+    plain = Trial(
+        number=3,
+        origin="search",
+        replicate=0,
+        seed=5,
+        config=START["config"],
+        proposal={},
+        attempt=1,
+        started=1.5,
+        epochs=(),
+        state="RUNNING",
+        score=None,
+        reason="",
+        scores=None,
+        ended=None,
+        name="0003",
+        troubles=(),
+    )
+    assert fold([begun]) == [plain]
+    over = fold([begun, {"event": "ended", "trial": 3, "time": 2.5, "state": "STOPPED"}])
+    assert [(one.state, one.score, one.reason, one.scores, one.ended) for one in over] == [
+        ("STOPPED", None, "", None, 2.5)
+    ]
+    assert Trial(3, "search", 0, 5, START["config"], {}, 1, 1.5, name="0003") == plain
+    assert Trial(3, "search", 0, 5, {}, {}, 1, 1.5).name == ""
+    assert BASELINE == 0
+
+
+def test_an_epoch_on_record_is_all_that_its_event_says() -> None:
+    begun = {"event": "started", "trial": 3, "time": 1.0, **START}
+    said = {"stage": 2, "cycle": 4, "epoch": 5, "step": 6, "reused": True, "metrics": {"lwlrap": 0.5, "score": None}}
+    (trial,) = fold([begun, {"event": "epoch", "trial": 3, "time": 7.5, **said}])
+    (record,) = trial.epochs
+    facts = record.stage, record.cycle, record.epoch, record.step, record.reused, record.time
+    assert facts == (2, 4, 5, 6, True, 7.5)
+    assert record.metrics["lwlrap"] == 0.5
+    assert math.isnan(record.metrics["score"])
+    assert trial.step == 6
+
+
+def test_a_record_stands_for_the_epochs_since_the_one_before_it_in_its_stage_and_cycle() -> None:
+    places = [(2, 1, 2), (3, 1, 1), (3, 1, 2), (3, 1, 5), (3, 2, 2), (3, 2, 3)]
+    events = [
+        {"event": "epoch", "trial": 3, "time": 1.0, **epoch(step), "stage": stage, "cycle": cycle, "epoch": at}
+        for step, (stage, cycle, at) in enumerate(places, start=1)
+    ]
+    (trial,) = fold([{"event": "started", "trial": 3, "time": 1.0, **START}, *events])
+    assert trial.spans == [2, 1, 1, 3, 2, 1]
+
+
+def test_troubles_are_those_of_attempts_that_were_tried_again() -> None:
+    begun = {"event": "started", "trial": 3, "time": 1.0, **START}
+    over = {"event": "ended", "trial": 3, "time": 2.0, "state": "FAILED", "scores": "x", "score": 0.5, "reason": "why"}
+    again = {**begun, "attempt": 2, "after": "out of memory"}
+    (trial,) = fold([begun, over, again, {**begun, "attempt": 3}, {**begun, "attempt": 4, "after": "lost"}])
+    assert (trial.attempt, trial.troubles) == (4, ("out of memory", "lost"))
+    assert (trial.state, trial.score, trial.scores, trial.reason, trial.ended) == ("RUNNING", None, None, "", None)
+    assert restarted(trial, 5).troubles == trial.troubles
+
+
+def test_trials_come_by_number_however_they_were_begun() -> None:
+    begun = [{"event": "started", "trial": number, "time": 1.0, **START} for number in (5, 3, 4)]
+    assert [trial.number for trial in fold(begun)] == [3, 4, 5]
+
+
+FACTS = {
+    "started": ["trial", "time", "origin", "attempt", "replicate", "seed", "config"],
+    "epoch": ["trial", "time", "stage", "cycle", "epoch", "step", "reused", "metrics"],
+    "ended": ["trial", "time", "state"],
+}
+
+
+@pytest.mark.parametrize(("kind", "fact"), [(kind, fact) for kind, facts in FACTS.items() for fact in facts])
+def test_an_event_that_lacks_a_fact_is_refused(tmp_path: Path, kind: str, fact: str) -> None:
+    path = ledger_of_one_trial(tmp_path)
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    del next(event for event in events if event["event"] == kind)[fact]
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    with pytest.raises(LedgerError, match="not a ledger event"):
+        read_events(path)
+
+
+def test_who_may_not_write_writes_nothing(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise PermissionError("another driver writes it")
+
+    with pytest.raises(PermissionError):
+        Ledger(tmp_path / "trials.jsonl", refuse).append("started", 3, **START)
+    assert not (tmp_path / "trials.jsonl").exists()
+
+
+def test_a_disk_that_is_full_in_mid_line_is_an_error_of_that_file_and_the_next_event_is_whole(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "trials.jsonl")
+    ledger.append("started", 3, **START)
+    whole = ledger.path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as told:
+            ledger.append("epoch", 3, **epoch(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (told.value.errno, told.value.filename) == (errno.EFBIG, str(ledger.path))
+    assert len(ledger.path.read_bytes()) == len(whole) + 20
+    ledger.append("epoch", 3, **epoch(1))
+    assert ledger.path.read_bytes().startswith(whole + b'{"v":1,"event":"epoch"')
+    ledger.close()
+    (trial,) = read_trials(ledger.path)
+    assert trial.step == 1
+
+
+def test_an_event_is_a_line_without_spaces_that_tells_when_it_was_written(tmp_path: Path) -> None:
+    ledger, before = Ledger(tmp_path / "trials.jsonl"), time.time()
+    told = ledger.append("ended", 3, state="FAILED", score=math.inf, reason="é", more=(1.5, [math.nan, {1: -math.inf}]))
+    assert before <= told["time"] <= time.time()
+    assert told["more"] == [1.5, [None, {"1": None}]]
+    (line,) = ledger.path.read_text().splitlines()
+    assert line.startswith('{"v":1,"event":"ended","trial":3,"time":')
+    assert line.endswith(',"state":"FAILED","score":null,"reason":"\\u00e9","more":[1.5,[null,{"1":null}]]}')
+    ledger.close()
+    ledger.close()
+    assert "_file" not in repr(ledger)
+
+
+def test_one_trial_is_told_from_others_that_mention_its_number_and_from_half_a_line(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "trials.jsonl")
+    assert read_trial(ledger.path, 3) is None
+    ledger.append("started", 33, **START)
+    ledger.append("started", 4, **{**START, "config": {"trial": 3, "x": 1}})
+    assert read_trial(ledger.path, 3) is None
+    ledger.append("started", 3, **START)
+    ledger.append("epoch", 3, **epoch(1))
+    ledger.close()
+    with ledger.path.open("a") as file:
+        file.write('{"v":1,"event":"ended","trial":3,"time":1.0,"state":"COMPL')
+    trial = read_trial(ledger.path, 3)
+    assert trial is not None
+    assert (trial.number, trial.step, trial.state) == (3, 1, "RUNNING")
+
+
+def test_a_heal_says_whether_there_was_something_to_heal(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    for data, cut, left in [(b"", False, b""), (b"a\n", False, b"a\n"), (b"a\nb", True, b"a\n"), (b"b", True, b"")]:
+        path.write_bytes(data)
+        assert (heal(path), path.read_bytes()) == (cut, left)
 
 
 def test_epochs_are_facts() -> None:
