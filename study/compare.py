@@ -87,7 +87,7 @@ class Plan:
 
     effect: float
     replicates: int
-    times: int = 1
+    times: int
 
 
 def effective_groups(carried: ArrayLike) -> float:

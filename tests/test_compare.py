@@ -117,6 +117,7 @@ def test_sites_are_drawn_whole() -> None:
     assert effective_groups([5, 5, 5, 5]) == 4
     assert effective_groups([97, 1, 1, 1]) == pytest.approx(100**2 / 9412)
     assert effective_groups([0, 0]) == 0
+    assert effective_groups([5, 0, 5]) == 2
 
 
 @pytest.mark.parametrize(
@@ -227,7 +228,7 @@ def test_a_test_and_its_interval_by_hand() -> None:
     half = stats.t.ppf(0.95, 7) * 0.01
     assert told.interval(0.1) == pytest.approx((-0.02 - half, -0.02 + half))
     sure = Evidence(0.01, 0.0, 7)
-    assert (sure.p_value, sure.interval(0.1)) == (None, (0.01, 0.01))
+    assert (sure.p_value, sure.interval(0.1), sure.interval(0.0)) == (None, (0.01, 0.01), (0.01, 0.01))
     assert Evidence(0.0, 0.0, 7).p_value == 1.0
     assert (POWER, MARGIN) == (0.8, 0.005)  # what the README promises
 
@@ -280,9 +281,15 @@ def test_a_spread_of_rounding_is_none_and_a_small_one_is_one() -> None:
         assert folds is not None
         assert (told[1].replicate > 0, told[1].recordings > 0, folds.variance > 0) == (known, known, known)
     # what is rounding is told by the largest, be it drawn or not
-    large = on_new(np.zeros(3) + 1e-12 * pattern, np.array([[1.0, 1, 1], [-1, -1, -1]]), 10)
+    large = on_new(1e-12 * pattern, np.array([[1.0, 0, 1], [-1, 0, -1]]), 10)
     assert large is not None
     assert large[1].replicate == 0.0
+    large = on_new(np.array([0.0, 1.0, 0.5]), 1e-12 * np.array([[1], [-1]]) + np.zeros(3), 10)
+    assert large is not None
+    assert large[1].recordings == 0.0
+    thousands = over_folds(1000 + 1e-7 * pattern)
+    assert thousands is not None
+    assert thousands.variance == 0.0
     small = on_new(1e-12 * pattern, np.array([[1e-12, 0, 0], [-1e-12, 0, 0]]), 10)
     assert small is not None
     assert small[1].replicate > 0
