@@ -403,10 +403,14 @@ def test_one_trial_is_told_from_others_that_mention_its_number_and_from_half_a_l
     trial = read_trial(ledger.path, 3)
     assert trial is not None
     assert (trial.number, trial.step, trial.state) == (3, 1, "RUNNING")
+    with ledger.path.open("ab") as half:
+        half.write(b"\xc3")  # a crash between the bytes of a letter
+    assert read_trial(ledger.path, 3) == trial
 
 
 def test_a_heal_says_whether_there_was_something_to_heal(tmp_path: Path) -> None:
     path = tmp_path / "trials.jsonl"
+    assert heal(path) is False
     for data, cut, left in [(b"", False, b""), (b"a\n", False, b"a\n"), (b"a\nb", True, b"a\n"), (b"b", True, b"")]:
         path.write_bytes(data)
         assert (heal(path), path.read_bytes()) == (cut, left)
