@@ -119,6 +119,8 @@ def _deal(counts: np.ndarray, n_folds: int, generator: np.random.Generator) -> n
 def _level(scaled: np.ndarray, folds: np.ndarray, n_folds: int) -> np.ndarray:
     """Move groups, `scaled` (group, label), between `folds` (group,), in place; what each fold holds then.
 
+    No fold is emptied: where a group is all of its fold, the change is its overlap with the other, not below 0.
+
     Sums are einsum's, not a BLAS library's, whose threads may add in another order in another process.
     """
     everyone = np.arange(len(scaled))
@@ -128,8 +130,6 @@ def _level(scaled: np.ndarray, folds: np.ndarray, n_folds: int) -> np.ndarray:
     overlap = np.einsum("gl,fl->gf", scaled, in_fold)
     for _ in range(_MOVES_A_GROUP * len(scaled)):  # a bound only: every move evens out, and few are needed
         change = overlap - overlap[everyone, folds][:, None] + own  # half the change of unevenness: (group, fold)
-        change[everyone, folds] = 0.0
-        change[np.bincount(folds, minlength=n_folds)[folds] == 1] = 0.0  # a fold is never emptied
         group, fold = divmod(int(change.argmin()), n_folds)
         if change[group, fold] > -_LEAST_GAIN:
             break
