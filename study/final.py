@@ -9,7 +9,7 @@ from typing import Final
 
 import torch
 
-from rfcx_model import compute, priors
+from rfcx_model import compute, network, priors
 from rfcx_model.errors import RunError
 from rfcx_model.listening import listen, richest
 from rfcx_model.metrics import OutOfFold
@@ -60,6 +60,9 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
     bundle = load_bundle(bundle_folder)
     recordings = load(data)
     hyperparameters = bundle.hyperparameters
+    network.check(
+        hyperparameters.network, hyperparameters.windows, hyperparameters.frontend.n_mels, len(recordings.species)
+    )
     setting = Setting(
         recordings=recordings,
         n_folds=bundle.folds or 5,
@@ -68,6 +71,7 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
         threads=min(bundle.threads, cores()),
         pretrained=bundle.pretrained or digests([hyperparameters.network]),
     )
+    setting.partition(bundle.seed)  # refuses what cannot be split
     spectrograms(recordings, hyperparameters.frontend, places.cache, display)
     torch.set_num_threads(setting.threads)  # part of what made a stored result, so before the store is asked
     to.absolute().parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from rfcx_model.recordings import Recordings, load
 from study import other_questions
 from study.display import Display
 from study.machine import trains_on_all_cores
-from study.meanwhile import import_meanwhile
+from study.meanwhile import SLOW, import_meanwhile
 from study.order import Order
 from study.ray_session import session
 from study.space import Study
@@ -65,7 +65,7 @@ def ready(study: Study, recordings: Recordings, folder: Path, order: Order, disp
     Raises:
         InputError: something that the user can mend.
     """
-    import_meanwhile()
+    import_meanwhile(SLOW, "study.report")
     alone = order.address is None and trains_on_all_cores(study.resources)
     with session(order.address, warm="study.warm" if alone else None):
         from study.place import held

@@ -117,7 +117,8 @@ def shared_path(folder: str) -> Path:
     """A folder's absolute path.
 
     Raises:
-        InputError: it is a storage address, since all nodes must mount it; or it would lie in a job's working folder.
+        InputError: it is a storage address, since all nodes must mount it; it would lie in a job's working folder; or
+            in a file.
     """
     if "://" in folder:
         raise InputError(f"{folder}: a path that all nodes mount must be given, not a storage address. Mount it first.")
@@ -125,7 +126,11 @@ def shared_path(folder: str) -> Path:
         raise InputError(
             f"{folder}: a Ray job's working folder is thrown away. Give an absolute path that all nodes mount."
         )
-    return Path(folder).absolute()
+    path = Path(folder).absolute()
+    there = next(one for one in (path, *path.parents) if one.exists())
+    if not there.is_dir():
+        raise InputError(f"{folder}: a folder is needed, but {there} is a file. Give another path.")
+    return path
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:

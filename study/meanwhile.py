@@ -10,11 +10,12 @@ from typing import Final
 SLOW: Final = "study.setting"  # torch, timm and the model; nothing of Ray's, whose modules import each other in circles
 
 
-def import_meanwhile(module: str = SLOW) -> None:
-    """Begin to import a module. Who imports it afterwards waits for the rest, and gets its error if it has one."""
+def import_meanwhile(*modules: str) -> None:
+    """Begin to import modules. Who imports one afterwards waits for the rest, and gets its error if it has one."""
 
     def imported() -> None:
         with contextlib.suppress(Exception):
-            importlib.import_module(module)
+            for module in modules:
+                importlib.import_module(module)
 
-    threading.Thread(target=imported, name=f"import {module}", daemon=True).start()
+    threading.Thread(target=imported, name=f"import {' '.join(modules)}", daemon=True).start()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+
+from rfcx_model.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -17,3 +20,12 @@ class Order:
     address: str | None = None
     trials: int | None = None
     hours: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no budget.
+
+        Raises:
+            InputError: hours without an end.
+        """
+        if self.hours is not None and not math.isfinite(self.hours):
+            raise InputError(f"--hours {self.hours}: a number of hours must be given. Leave it out for no limit.")

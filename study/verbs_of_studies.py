@@ -62,7 +62,6 @@ def run(
     from study.display import Display
     from study.launch import run as launch
     from study.order import Order
-    from study.report import write
 
     order = Order(
         data=data.absolute(),
@@ -74,6 +73,8 @@ def run(
         hours=hours,
     )
     folder = launch(study, order, Display())
+    from study.report import write  # imported by then, see `study.meanwhile`
+
     page, _ = write(folder)
     typer.echo(f"study   {folder}\nreport  {page}\nlook    uv run tensorboard --logdir '{folder / 'trials'}'")
     if study.arms:

@@ -2,8 +2,8 @@
 
 import os
 
-from study.meanwhile import import_meanwhile
+from study.meanwhile import SLOW, import_meanwhile
 from study.ray_environment import DESK
 
 if DESK not in os.environ:
-    import_meanwhile()
+    import_meanwhile(SLOW)
