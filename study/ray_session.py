@@ -52,7 +52,7 @@ def session(address: str | None, warm: str | None = None) -> Iterator[None]:
             with _heard_interrupts(), contextlib.redirect_stdout(sys.stderr):  # Ray tells of lost nodes on stdout
                 yield
         finally:
-            ray.shutdown()
+            _shut_down()
         return
     with ray_folder() as folder:
         try:
@@ -60,7 +60,7 @@ def session(address: str | None, warm: str | None = None) -> Iterator[None]:
             with _heard_interrupts(), contextlib.nullcontext() if warm is None else _any_process_will_do():
                 yield
         finally:
-            ray.shutdown()
+            _shut_down()
 
 
 def _start(folder: Path, warm: str | None) -> None:
@@ -104,9 +104,25 @@ def _any_process_will_do() -> Iterator[None]:
         class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = kept
 
 
+def _shut_down() -> None:
+    """Undisturbed: an interrupt in the middle of it ends the process without a word, and Ray's agents live on."""
+    if threading.current_thread() is not threading.main_thread():
+        ray.shutdown()
+        return
+    kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ray.shutdown()
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
 @contextlib.contextmanager
 def _heard_interrupts() -> Iterator[None]:
-    """Ctrl-C until it is heard: code of Ray may swallow a KeyboardInterrupt, so it is raised again a little later."""
+    """Ctrl-C until it is heard: code of Ray may swallow a KeyboardInterrupt, so it is raised again a little later.
+
+    SIGTERM, by which clusters and job queues end a driver, is the same: Ray's own handler of it ends without a word.
+    """
 
     def strike(_number: int, _frame: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
@@ -115,7 +131,7 @@ def _heard_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread hears signals
         return
-    kept = {number: signal.signal(number, strike) for number in (signal.SIGINT, signal.SIGALRM)}
+    kept = {number: signal.signal(number, strike) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
     try:
         yield
     finally:

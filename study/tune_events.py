@@ -122,11 +122,11 @@ class TuneEvents(tune.Callback):
         number = trial.config["trial"]
         self._job.desk.drop.remote(f"trial {number}")
         if number in self._scheduler.pruned:
-            self._end(number, "PRUNED", self._scheduler.pruned[number])
+            self._end(trial, "PRUNED", self._scheduler.pruned[number])
         elif self._recorder.trials[number].step >= (trial.last_result or {}).get("planned", 1):
-            self._end(number, "COMPLETE", "")
+            self._end(trial, "COMPLETE", "")
         else:
-            self._end(number, "FAILED", "ended before its last epoch without an error")
+            self._end(trial, "FAILED", "ended before its last epoch without an error")
 
     @_kept
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -139,7 +139,7 @@ class TuneEvents(tune.Callback):
         path = self._job.folder / "trials" / self._recorder.trials[number].name / "error.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{error}\n", encoding="utf-8")
-        self._end(number, "FAILED", last_line(error))
+        self._end(trial, "FAILED", last_line(error))
 
     @_kept
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -159,7 +159,10 @@ class TuneEvents(tune.Callback):
                 "call it again; it goes on from the last finished epoch."
             )
 
-    def _end(self, number: int, state: EndState, reason: str) -> None:
+    def _end(self, trial: Any, state: EndState, reason: str) -> None:
+        number = trial.config["trial"]
+        for kept in (trial.run_metadata.metric_analysis, trial.run_metadata.metric_n_steps):
+            kept.clear()  # Tune's extremes and means of every metric: 58 kB a trial, for ever, and never read here
         told = self._recorder.trials[number]
         pass_on(self._job.desk, self._recorder.display)
         true = self._searcher.tell(number, state, told.metrics.get("score"), told.metrics)

@@ -1,4 +1,4 @@
-"""Ctrl-C is heard although code in between swallows it."""
+"""Ctrl-C and SIGTERM are heard although code in between swallows them, and disturb no end that has begun."""
 
 from __future__ import annotations
 
@@ -29,6 +29,34 @@ def _swallow_the_first() -> None:
             time.sleep(1.0)
         time.sleep(5.0)
         pytest.fail("the interrupt was swallowed")
+
+
+def test_sigterm_is_heard_as_ctrl_c_is() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), ray_session._heard_interrupts():
+        told_to_end()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def told_to_end() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ray_is_shut_down_undisturbed(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    told: list[signal.Signals] = []
+
+    def shut_down() -> None:
+        os.kill(os.getpid(), number)
+        time.sleep(0.1)
+        told.append(number)
+
+    monkeypatch.setattr("ray.shutdown", shut_down)
+    before = signal.getsignal(number)
+    ray_session._shut_down()
+    assert told == [number]
+    assert signal.getsignal(number) == before
 
 
 def test_a_ray_that_does_not_start_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from ray.tune.trainable.metadata import _TrainingRunMetadata
 from rich.console import Console
 
 from rfcx_model.errors import RunError
@@ -41,9 +42,15 @@ def fail_the_baseline(study: Study, folder: Path) -> None:
         events = TuneEvents(cast(Any, job), recorder, searcher, scheduler, cast(Any, None))
         error = folder / "error.txt"
         error.write_text("Traceback\nMemoryError: too large\n")
-        told = SimpleNamespace(config=searcher.suggest("x"), error_file=str(error))
+        kept = _TrainingRunMetadata(n_steps=[5, 10])
+        kept.update_metric("score", 0.5)
+        told = SimpleNamespace(config=searcher.suggest("x"), error_file=str(error), run_metadata=kept)
         events.on_trial_start(0, [], told)
-        events.on_trial_error(0, [], told)
+        try:
+            events.on_trial_error(0, [], told)
+        finally:
+            assert not kept.metric_analysis, "Tune keeps all its trials"
+            assert not kept.metric_n_steps
 
 
 def test_a_baseline_that_fails_ends_a_study_whose_floor_is_set_against_it(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def change(module):
             print(name, state.facts["epoch"], file=file)
     module._floor, store.Store.save = faulty, noted
 """
-ENDS: Final = (signal.SIGKILL, signal.SIGINT, signal.SIGKILL, signal.SIGINT, signal.SIGKILL)
+ENDS: Final = (signal.SIGKILL, signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
