@@ -82,7 +82,7 @@ def groups_of(recordings: Recordings) -> np.ndarray:
 
 @pytest.mark.parametrize("sites", [False, True])
 @pytest.mark.parametrize("n_folds", [2, 4])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [*range(7), 20, 28])  # of the last three, the fourth deal is best, or a fifth were
 def test_folds_are_those_of_a_plain_loop(sites: bool, n_folds: int, seed: int) -> None:
     recordings = exact(seed, sites)
     expected = dealt(groups_of(recordings), n_folds, seed, unevenness(recordings, n_folds))
