@@ -25,5 +25,10 @@ def last_line(error: BaseException | str | None) -> str:
     return _lines(error)[-1] if _lines(error) else type(error).__name__
 
 
+def printable(text: str) -> str:
+    r"""A text as a terminal may show it: what a file has put into it as a control character stands as \\x1b."""
+    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
+
+
 def _lines(error: BaseException | str | None) -> list[str]:
     return [line.strip() for line in str(error or "").splitlines() if line.strip()]

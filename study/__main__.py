@@ -47,7 +47,7 @@ def main() -> None:
     """Run a verb; 0 done, 2 refused before work began, 1 failed after it began, 130 interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # job queues end a process so: as by Ctrl-C
     try:
-        code = app(standalone_mode=False) or 0  # typer answers `Exit` and Ctrl-C with a number
+        code = app(prog_name=app.info.name, standalone_mode=False) or 0  # typer answers `Exit` and Ctrl-C with a number
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:
@@ -62,25 +62,33 @@ def main() -> None:
 
 def _refusal(error: Exception) -> int:
     """Print a user's mistake or a failed run in a line or two; anything else is a defect and keeps its traceback."""
-    from rfcx_model.errors import InputError, RunError
+    from rfcx_model.errors import InputError, RunError, printable
     from study.trials import LedgerError, LostLedgerError
 
     if isinstance(error, InputError | LedgerError):
-        typer.echo(f"rfcx-study: {error}", err=True)
+        typer.echo(f"rfcx-study: {printable(str(error))}", err=True)
         return 2
     show = getattr(error, "show", None)
-    if show is not None:  # a wrong call, as typer words it
-        show()
+    if show is not None:
+        from study.wrong_call import wrong_call
+
+        said = wrong_call(error)
+        show() if said is None else typer.echo(printable(said), err=True)
         return 2
     if isinstance(error, RunError | LostLedgerError):
-        typer.echo(f"rfcx-study: {error}", err=True)
+        typer.echo(f"rfcx-study: {printable(str(error))}", err=True)
         return 1
     if isinstance(error, OSError) and error.errno in {*UNWRITABLE, *FULL}:
-        typer.echo(
-            f"rfcx-study: {error.filename or 'the disk'}: {error.strerror}. Make room or give another path.", err=True
-        )
+        typer.echo(f"rfcx-study: {printable(_no_room(error))}", err=True)
         return 1 if error.errno in FULL else 2
     raise error
+
+
+def _no_room(error: OSError) -> str:
+    path = error.filename or "the disk"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"{path}: a folder is needed, but a file stands there. Give another path."
+    return f"{path}: {error.strerror}. Make room or give another path."
 
 
 if __name__ == "__main__":

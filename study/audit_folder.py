@@ -21,11 +21,14 @@ from pydantic.dataclasses import dataclass as checked
 from rfcx_model.errors import InputError
 from rfcx_model.labels import Floats
 from study import label_track
+from study.complaint import complaint
+from study.json_file import read_object
 
 FORMAT: Final = 1
 DESIGN: Final = "audit.json"
 WINDOWS: Final = "windows.npz"
 INSTRUCTIONS: Final = "instructions.md"
+_AGAIN: Final = "Restore the file, or draw a new audit."
 _strict = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -110,9 +113,9 @@ def read(folder: Path) -> Audit:
     design = _design(folder)
     path = folder / WINDOWS
     if not path.is_file():
-        raise InputError(f"{path}: missing. Restore the file, or draw a new audit.")
+        raise InputError(f"{path}: missing. {_AGAIN}")
     if sha256(path.read_bytes()).hexdigest() != design.windows_sha256:
-        raise InputError(f"{path}: its content is not what was written. Restore the file, or draw a new audit.")
+        raise InputError(f"{path}: its content is not what was written. {_AGAIN}")
     with np.load(path) as arrays:
         population = Population(arrays["scores"], arrays["stratum"])
     answers = tuple(label_track.read(folder / f"{one.name}.txt", _spans(one)) for one in design.species)
@@ -122,9 +125,9 @@ def read(folder: Path) -> Audit:
 def _design(folder: Path) -> Design:
     path = folder / DESIGN
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_object(path, _AGAIN)
         version = said["format"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, KeyError):
         raise InputError(f"{folder}: not an audit's folder. Make one with `rfcx-study audit`.") from None
     if version != FORMAT:
         raise InputError(
@@ -134,9 +137,7 @@ def _design(folder: Path) -> Design:
     try:
         return TypeAdapter(Design).validate_python(said)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: `{where}`: {first['msg']}. Restore the file, or draw a new audit.") from None
+        raise InputError(f"{path}: {complaint(error)}. {_AGAIN}") from None
 
 
 def _spans(sample: Sample) -> list[tuple[float, float]]:

@@ -6,13 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Hyperparameters, build, flatten, knobs
+from study.complaint import complaint
+from study.json_file import read_object
 from study.knob import suggestion
 
 FORMAT: Final = 1
@@ -46,12 +48,12 @@ class Bundle:
 class _Said:
     format: int
     hyperparameters: dict[str, Any]
-    seed: int
-    replicate: int
+    seed: Annotated[int, Field(ge=0)]
+    replicate: Annotated[int, Field(ge=0)]
     study: str
     trial: int
     score: float
-    folds: int | None = None
+    folds: Annotated[int, Field(ge=2)] | None = None
     data_fingerprint: str | None = None
     folds_hash: str | None = None
     signature: str | None = None
@@ -59,7 +61,7 @@ class _Said:
     versions: dict[str, str] | None = None
     commit: str | None = None
     store: str | None = None
-    threads: int = 1
+    threads: Annotated[int, Field(ge=1)] = 1
     pretrained: dict[str, str] | None = None
 
 
@@ -78,12 +80,10 @@ def load_bundle(folder: Path) -> Bundle:
     """
     path = folder / CONFIG
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_object(path, "Export the bundle again.")
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{folder}: not a bundle, it has no {CONFIG}. Make one with `rfcx-study export`.") from None
-    except ValueError as error:
-        raise InputError(f"{path}: must be JSON, but {error}. Export the bundle again.") from None
-    version = said.get("format") if isinstance(said, dict) else None
+    version = said.get("format")
     if version != FORMAT:
         raise InputError(
             f"{path}: this program reads bundles of format {FORMAT}, but got format={version!r}. "
@@ -92,7 +92,7 @@ def load_bundle(folder: Path) -> Bundle:
     try:
         facts = TypeAdapter(_Said).validate_python(said)
     except ValidationError as error:
-        raise InputError(f"{path}: {_first(error)}. Export the bundle again.") from None
+        raise InputError(f"{path}: {complaint(error)}. Export the bundle again.") from None
     told = {name: value for name, value in asdict(facts).items() if name not in ("format", "hyperparameters")}
     for name in ("metrics", "versions", "pretrained"):
         told[name] = told[name] or {}
@@ -121,9 +121,4 @@ def checked_hyperparameters(path: Path, values: Mapping[str, Any], way_out: str)
     try:
         return build(dict(values))
     except ValidationError as error:
-        raise InputError(f"{path}: {_first(error)}. Its knobs must keep this version's limits; {way_out}.") from None
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"`{'.'.join(str(part) for part in first['loc'])}`: {first['msg']}, but got {first['input']!r}"
+        raise InputError(f"{path}: {complaint(error)}. Its knobs must keep this version's limits; {way_out}.") from None

@@ -138,22 +138,39 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         InputError: the table cannot be read, a recording stands twice, or a number is none.
     """
+    table = _cells(path)
+    twice = table.index[table.index.duplicated()]
+    if len(twice):
+        raise InputError(f"{path}: every recording must stand there once, but {twice[0]} stands twice. Delete a row.")
+    numbers = table.apply(pd.to_numeric, errors="coerce")
+    bad = np.argwhere(~np.isfinite(numbers.to_numpy(dtype=np.float64)))
+    if len(bad) or not table.size:
+        got = "none"
+        if len(bad):
+            row, column = bad[0]
+            cell = table.iloc[row, column]
+            got = f"{'nothing' if pd.isna(cell) else cell} for {table.columns[column]} of recording {table.index[row]}"
+        raise InputError(f"{path}: every score must be a finite number, but got {got}. Correct the file.")
+    return pd.DataFrame(numbers)
+
+
+def _cells(path: Path) -> pd.DataFrame:
+    """What a table says, by recording_id."""
     try:
-        table = pd.read_csv(path, dtype={"recording_id": str}).set_index("recording_id")
+        table = pd.read_csv(path, dtype={"recording_id": str})
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
         raise InputError(f"{path}: {reason}. Give the path of a CSV table with a recording_id column.") from None
-    except (ValueError, KeyError) as error:
-        raise InputError(f"{path}: a table with a recording_id column is needed, but {error}.") from None
-    twice = table.index[table.index.duplicated()]
-    if len(twice):
-        raise InputError(f"{path}: every recording must stand there once, but {twice[0]} stands twice.")
-    numbers = table.apply(pd.to_numeric, errors="coerce")
-    bad = ~np.isfinite(numbers.to_numpy(dtype=np.float64)).all(axis=1)
-    if bad.any() or not len(table):
-        got = f"recording {table.index[bad][0]} has another" if len(table) else "no recording"
-        raise InputError(f"{path}: every score must be a finite number, but got {got}.")
-    return pd.DataFrame(numbers)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: must be UTF-8 text, but byte {error.start} is not. Save it as CSV again.") from None
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{path}: a header must stand in row 1, but the file is empty. Write it again.") from None
+    except ValueError:
+        raise InputError(f"{path}: a value for each column must stand in every row, but does not. Mend it.") from None
+    if "recording_id" not in table.columns:
+        got = ", ".join(map(str, table.columns[:8]))
+        raise InputError(f"{path}: column `recording_id` must be there, but got {got}. Mend the header.")
+    return table.set_index("recording_id")
 
 
 def aligned(table: pd.DataFrame, recordings: pd.Index, columns: pd.Index, where: Path) -> NDArray[np.float64]:
@@ -178,4 +195,6 @@ def check_covers(
     absent = recordings.difference(known)
     if missing or len(absent):
         what = f"columns {', '.join(missing[:5])}" if missing else f"recordings {', '.join(map(str, absent[:5]))}"
-        raise InputError(f"{where}: it must speak of all recordings and species that are judged, but lacks {what}.")
+        raise InputError(
+            f"{where}: it must speak of all recordings and species that are judged, but lacks {what}. Add them."
+        )

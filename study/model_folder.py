@@ -23,6 +23,8 @@ from rfcx_model.errors import InputError, RunError
 from rfcx_model.hyperparameters import Frontend, Hyperparameters, flatten
 from rfcx_model.priors import Priors
 from study.bundle import CONFIG, checked_hyperparameters
+from study.complaint import complaint
+from study.json_file import read_object
 from study.whole_folder import whole_folder
 
 FORMAT: Final = 2
@@ -126,8 +128,9 @@ def load_model(folder: Path) -> predict.Model:
         weights = _tensors(path)
         try:
             nets.append(network.restored(config.hyperparameters.network, len(species), weights, place))
-        except RuntimeError as error:
-            raise InputError(f"{path}: {error}. Train the model again.") from None
+        except RuntimeError:
+            rule = f"its tensors must be those of {config.hyperparameters.network.backbone} for {len(species)} species"
+            raise InputError(f"{path}: {rule}, but are not. Train the model again.") from None
     basis = _mel_basis(folder / FRONT_END, config.hyperparameters.frontend)
     return predict.Model(nets, config.hyperparameters, species, basis)
 
@@ -172,9 +175,9 @@ def read_config(folder: Path) -> Config:
     """
     path = folder / CONFIG
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_object(path, _AGAIN)
         version, _ = said["format"], said["sha256"]  # a bundle has a format too, and no hashes
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError, KeyError):
         raise InputError(f"{folder}: not a model folder. Make one with `rfcx-study train`.") from None
     if version != FORMAT:
         raise InputError(f"{path}: this program reads models of format {FORMAT}, but got {version!r}. Train it again.")
@@ -184,9 +187,7 @@ def read_config(folder: Path) -> Config:
     try:
         facts = TypeAdapter(_Said).validate_python(said)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: `{where}`: {first['msg']}. Train the model again.") from None
+        raise InputError(f"{path}: {complaint(error)}. Train the model again.") from None
     if facts.folds < 1:
         raise InputError(f"{path}: a model has at least one fold, but got {facts.folds}. Train the model again.")
     hyperparameters = checked_hyperparameters(path, facts.hyperparameters, "train the model again")
@@ -233,8 +234,8 @@ def _species(path: Path) -> tuple[int, ...]:
 def _tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
-    except SafetensorError as error:
-        raise InputError(f"{path}: {error}. Train the model again.") from None
+    except SafetensorError:
+        raise InputError(f"{path}: must be whole safetensors, but is not. {_AGAIN}") from None
 
 
 def _mel_basis(path: Path, frontend: Frontend) -> np.ndarray:

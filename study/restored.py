@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from rfcx_model.errors import InputError
 from rfcx_model.recordings import Recordings, load
+from study.complaint import complaint, rule, shown
 from study.machine import parse_settings
 from study.order import Order
 from study.space import Arm, Study
@@ -53,7 +54,7 @@ def _resources(study: Study, settings: Sequence[str]) -> Resources:
         return Resources(**{**asdict(study.resources), **{known[name]: value for name, value in asked.items()}})
     except ValidationError as error:
         fact = error.errors()[0]
-        raise InputError(f"--set resources.{fact['loc'][0]}: {fact['msg']}, but got {fact['input']!r}.") from None
+        raise InputError(f"--set resources.{fact['loc'][0]}: {rule(fact)}, but got {shown(fact['input'])}.") from None
 
 
 def order_of(folder: Path, data: Path | None, cache: Path | None, address: str | None, hours: float | None) -> Order:
@@ -127,4 +128,6 @@ def _study(path: Path, told: Mapping[str, Any]) -> Study:
 
 
 def _first(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return complaint(error)
     return f"{error} is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,8 @@ from pydantic import ValidationError
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Hyperparameters, build
 from rfcx_model.hyperparameters import knobs as all_knobs
+from study.complaint import complaint
+from study.json_file import read_object
 from study.knob import Knob
 
 
@@ -23,16 +24,11 @@ def read_study(folder: Path) -> dict[str, Any]:
     """
     path = folder / "study.json"
     try:
-        study = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path, "Restore the file, or `run` the space again.")
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{folder}: not a study's folder, it has no study.json. Give the folder `run` wrote."
         ) from None
-    except ValueError as error:
-        raise InputError(f"{path}: must be JSON, but {error}. Restore the file, or `run` the space again.") from None
-    if not isinstance(study, dict):
-        raise InputError(f"{path}: must be a JSON object, but got {type(study).__name__}. Restore the file.")
-    return study
 
 
 def sound(study: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,10 +82,8 @@ def recipe_of(config: Mapping[str, Any], where: str) -> Hyperparameters:
     try:
         return build(dict(config))
     except ValidationError as error:
-        first = error.errors()[0]
         raise InputError(
-            f"{where}: `{'.'.join(str(part) for part in first['loc'])}`: {first['msg']}. "
-            "The study was written by another version; use that one."
+            f"{where}: {complaint(error)}. The study was written by another version; use that one."
         ) from None
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 VERSION = 1
 BASELINE: Final = 0
@@ -162,6 +162,23 @@ def heal(path: Path) -> bool:
     return True
 
 
+def _is_told(event: Mapping[str, Any]) -> bool:
+    """Whether an event of this version has all its facts, each of its kind; no name leads out of the study's folder."""
+    if not FACTS[event["event"]] <= event.keys() or not isinstance(event["trial"], int):
+        return False
+    if event["event"] == "epoch":
+        metrics = event["metrics"]
+        return isinstance(metrics, dict) and all(_is_number(value) for value in metrics.values())
+    if event["event"] == "ended":
+        return event["state"] in get_args(EndState) and _is_number(event["score"])
+    name = event.get("name", "")
+    return isinstance(event["config"], dict) and isinstance(name, str) and not set(name) & set("/\\\0")
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, int | float)
+
+
 def read_events(path: Path) -> list[dict[str, Any]]:
     """All whole events in order. An unfinished last line is left out.
 
@@ -170,15 +187,18 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    *whole, _unfinished = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    try:
+        *whole, _unfinished = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise LedgerError(f"{path}: must be readable, but: {error.strerror}. Restore the file from a copy.") from None
     events = []
     begun = set()
     for number, line in enumerate(whole, start=1):
         try:
             event = json.loads(line)
             version = event["v"]
-            told = version != VERSION or FACTS[event["event"]] <= event.keys()
-        except (ValueError, KeyError, TypeError):
+            told = version != VERSION or _is_told(event)
+        except (ValueError, KeyError, TypeError, RecursionError):
             told = False
         if not told:
             raise LedgerError(

@@ -54,7 +54,7 @@ def check(
 
     Example: rfcx-study check rfcx-species-audio-detection
     """
-    from rfcx_model.errors import InputError
+    from rfcx_model.errors import InputError, printable
     from rfcx_model.recordings import assign_folds, faults, load, warnings_of
 
     found = faults(data)
@@ -68,9 +68,9 @@ def check(
         typer.echo(json.dumps({"sound": not found, "faults": found, "warnings": notes}, indent=1))
     else:
         for fault in found:
-            typer.echo(fault, err=True)
+            typer.echo(printable(fault), err=True)
         for note in notes:
-            typer.echo(f"note: {note}")
+            typer.echo(printable(f"note: {note}"))
         if not found:
             typer.echo(f"{data} is sound")
     raise typer.Exit(2 if found else 0)

@@ -351,7 +351,7 @@ def test_a_folder_that_cannot_be_read_back_is_refused(call: Call, place: Place, 
     for text, said in [
         (good.replace('"format": 1', '"format": 2'), "reads audits of format 1, but got 2"),
         (good.replace('"seed": 0', '"seed": "x"'), "`seed`"),
-        (good[:-20], "not an audit's folder"),
+        (good[:-20], "must be JSON, but is none from line"),
     ]:
         (folder / DESIGN).write_text(text)
         assert said in refused(call, "audited", folder)

@@ -58,7 +58,7 @@ def test_submissions_are_judged_beside_each_other_draw_by_draw(tmp_path: Path) -
     ("scores", "rule"),
     [
         ({"a": [0.1, 0.2]}, "lacks recordings b"),
-        ({"a": [0.1, 0.2], "b": [float("nan"), 0.2]}, "finite number, but got recording b"),
+        ({"a": [0.1, 0.2], "b": [float("nan"), 0.2]}, "finite number, but got nothing for s0 of recording b"),
         ({"a": [0.1], "b": [0.2]}, "lacks columns s1"),
     ],
 )

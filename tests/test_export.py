@@ -216,7 +216,9 @@ def test_unknown_missing_and_impossible_knobs_are_named(tmp_path: Path) -> None:
         load_bundle(folder)
 
 
-@pytest.mark.parametrize(("text", "words"), [("{", "must be JSON"), ("[]", "format=None"), ("{}", "format=None")])
+@pytest.mark.parametrize(
+    ("text", "words"), [("{", "must be JSON"), ("[]", "must be a JSON object"), ("{}", "format=None")]
+)
 def test_a_config_that_is_not_a_bundle_is_refused(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / CONFIG).write_text(text)
     with pytest.raises(InputError, match=words):

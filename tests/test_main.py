@@ -133,12 +133,15 @@ print("HEAVY", *sorted(heavy & set(sys.modules)))
     ("words", "said"),
     [
         (["dance"], "No such command 'dance'"),
-        (["run"], "Missing argument"),
-        (["run", "space.toml"], "Missing option '--data'"),
-        (["run", "space.toml", "--data", "d", "--dance"], "No such option: --dance"),
-        (["run", "space.toml", "--data", "d", "--trials", "0"], "'--trials'"),
-        (["run", "space.toml", "--data", "d", "--trials", "many"], "'--trials'"),
-        (["check", "d", "--folds", "1"], "'--folds'"),
+        (["run"], "SPACE must be given"),
+        (["run", "space.toml"], "--data must be given"),
+        (["run", "space.toml", "--data", "d", "--dance"], "there is no option --dance"),
+        (
+            ["run", "space.toml", "--data", "d", "--trials", "0"],
+            "--trials must be greater than or equal to 1, but got '0'",
+        ),
+        (["run", "space.toml", "--data", "d", "--trials", "many"], "--trials must be a whole number, but got 'many'"),
+        (["check", "d", "--folds", "1"], "--folds must be greater than or equal to 2, but got '1'"),
     ],
 )
 def test_a_wrong_call_is_refused_with_the_way_out(call: Call, words: list[str], said: str) -> None:
@@ -376,7 +379,7 @@ def test_a_path_that_cannot_be_written_is_told_without_a_traceback(
     call: Call, shared_tiny_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    call("prepare", shared_tiny_folder, "--cache", tmp_path / "file" / "x").refuses("file", "give another path")
+    call("prepare", shared_tiny_folder, "--cache", tmp_path / "file" / "x").refuses("file", "Give another path")
 
 
 @pytest.mark.parametrize(

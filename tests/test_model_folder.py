@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -93,10 +94,21 @@ def test_a_number_of_folds_that_is_none_is_refused(model: Path, folds: object) -
         load_model(model)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', "null", "[" * 200_000], ids=lambda text: text[:20])
-def test_a_config_that_is_none_is_refused(model: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "must be JSON, but is none from line 1, column 1 on"),
+        ("[]", "must be a JSON object, but got list"),
+        ("null", "must be a JSON object, but got NoneType"),
+        ("[" * 200_000, "must be JSON that can be read, but goes too far"),
+        ("{}", "not a model folder. Make one with `rfcx-study train`"),
+        ('{"format": 2}', "not a model folder. Make one with `rfcx-study train`"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_config_that_is_none_is_refused(model: Path, text: str, said: str) -> None:
     (model / "config.json").write_text(text)
-    with pytest.raises(InputError, match=r"not a model folder. Make one with `rfcx-study train`"):
+    with pytest.raises(InputError, match=re.escape(said)):
         load_model(model)
 
 

@@ -102,5 +102,5 @@ def test_resources_may_be_changed_and_nothing_else(tmp_path: Path) -> None:
     assert restored(folder, ["resources.cpus=1.5"]).resources.cpus == 1.5
     with pytest.raises(InputError, match=r"--set stage1\.epochs: only resources\.cpus, .* may be changed here"):
         restored(folder, ["stage1.epochs=3"])
-    with pytest.raises(InputError, match=r"--set resources\.cpus: Input should be greater than 0"):
+    with pytest.raises(InputError, match=r"--set resources\.cpus: must be greater than 0"):
         restored(folder, ["resources.cpus=-1"])

@@ -215,7 +215,9 @@ def test_scores_that_were_cut_short_are_said_and_leave_an_empty_cell(made: Made)
 def test_a_trial_of_another_version_is_refused_by_name(made: Made) -> None:
     path = made.study / "trials.jsonl"
     path.write_text(path.read_text().replace('"stage3.focal_gamma"', '"stage3.focal_of_old"'))
-    with pytest.raises(InputError, match=r"trials\.jsonl, trial 0: `.*focal_of_old`: .*written by another version"):
+    with pytest.raises(
+        InputError, match=r"trials\.jsonl, trial 0: `.*focal_of_old` is not known here. .*written by another version"
+    ):
         made.judge()
 
 
@@ -274,7 +276,7 @@ def no_store(made: Made) -> None:
     ("spoil", "rule"),
     [
         (no_test_truth, r"truth: it must hold test_truth\.csv"),
-        (no_column, r"test_truth\.csv: a table with a recording_id column is needed"),
+        (no_column, r"test_truth\.csv: column `recording_id` must be there"),
         (all_zero, r"test_truth\.csv: at least one species must be present"),
         (a_submission, r"test_truth\.csv: a truth must be 0 or 1, but got 0\.5 for s0 of recording test000"),
         (another_test_recording, r"data: it must speak of all recordings.* lacks recordings elsewhere"),

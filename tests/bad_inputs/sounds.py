@@ -1,0 +1,50 @@
+"""Sound files."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bad_inputs.case import Bad, both, cut, folder, gone, raw, sound
+
+CHECK = "check data"
+ONE, FLAC = "data/train/train000", "data/train/train000.flac"
+
+
+def noise(seconds: float = 6.0, rate_hz: int = 8000, channels: int = 1) -> NDArray[np.float64]:
+    return 0.1 * np.random.default_rng(0).standard_normal((int(seconds * rate_hz), channels))
+
+
+def spoilt(value: float) -> NDArray[np.float64]:
+    samples = noise()
+    samples[100] = value
+    return samples
+
+
+CASES = [
+    Bad("a FLAC is cut short", CHECK, cut(FLAC, 0.5)),
+    Bad("a FLAC is cut in its header", CHECK, cut(FLAC, 0.001)),
+    Bad("a FLAC is empty", CHECK, raw(FLAC, b"")),
+    Bad("a FLAC is a picture", CHECK, raw(FLAC, b"\x89PNG\r\n\x1a\n" + bytes(2000))),
+    Bad("a FLAC is text", CHECK, raw(FLAC, b"This is not a sound." * 100)),
+    Bad("a FLAC is a folder", CHECK, folder(FLAC)),
+    Bad("a FLAC has no samples", CHECK, sound(FLAC, lambda: noise(0.0))),
+    Bad("a recording lasts 1 s", CHECK, sound(FLAC, lambda: noise(1.0))),
+    Bad("a recording of 1 Hz", CHECK, both(gone(FLAC), sound(f"{ONE}.wav", noise, 1))),
+    Bad("a recording of 384 kHz", CHECK, sound(FLAC, lambda: noise(6.0, 384_000), 384_000)),
+    Bad("a recording of 2 kHz", CHECK, sound(FLAC, lambda: noise(6.0, 2000), 2000)),
+    Bad("a recording stands there as FLAC and as WAV", CHECK, sound(f"{ONE}.wav", noise)),
+    Bad("a FLAC that is named .wav", CHECK, both(gone(FLAC), raw(f"{ONE}.wav", b"fLaC" + bytes(100)))),
+    Bad(
+        "a WAV holds what is not a number",
+        "prepare data --cache cache",
+        both(gone(FLAC), sound(f"{ONE}.wav", lambda: spoilt(np.nan), subtype="FLOAT")),
+    ),
+    Bad(
+        "a WAV holds what is infinite",
+        "prepare data --cache cache",
+        both(gone(FLAC), sound(f"{ONE}.wav", lambda: spoilt(np.inf), subtype="FLOAT")),
+    ),
+    Bad("a test recording is cut short", CHECK, cut("data/test/test000.flac", 0.5)),
+    Bad("a recording is an MP3 by another name", CHECK, raw(FLAC, b"ID3\x03" + bytes(5000))),
+]
