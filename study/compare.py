@@ -182,8 +182,8 @@ def power(effect: float, evidence: Evidence, level: float) -> float:
 
 def detectable(evidence: Evidence, level: float) -> float:
     """The smallest difference that is found with 80 % power."""
-    if evidence.variance <= 0 or level <= 0:
-        return 0.0 if level > 0 else math.inf
+    if level <= 0:
+        return math.inf
     low, high = 0.0, 1.0
     while power(high, Evidence(0.0, 1.0, evidence.freedom), level) < POWER:
         low, high = high, 2 * high

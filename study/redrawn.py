@@ -69,7 +69,6 @@ def redraw(folder: Path, ruler: Ruler, settings: Sequence[Setting], figures: Par
             {number: one if isinstance(one, str) else "nothing is listed" for number, one in said.items()}, 0, ()
         )
     groups = np.unique(ruler.groups[held], return_inverse=True)[1]
-    weights[1:] = 0.0
     weights[1:, held] = draws(groups, DRAWS, np.random.default_rng(_SEED))
     return Scores(
         {

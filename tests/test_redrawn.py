@@ -120,6 +120,8 @@ def test_what_no_trial_scored_is_not_drawn(tmp_path: Path) -> None:
     truth = read_ruler(tmp_path).listed.truth(RECORDINGS)[:40]
     assert scores.groups_of == pytest.approx(truth.sum(axis=0))
     assert not any(isinstance(one, str) for one in scores.trials.values())
+    (tmp_path / made.path(1)).unlink()
+    assert told(tmp_path, *trials).groups_of == scores.groups_of
 
 
 def test_recordings_that_one_trial_alone_scored_are_drawn(tmp_path: Path) -> None:

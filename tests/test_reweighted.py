@@ -92,6 +92,17 @@ def test_average_precision_of_recordings_is_that_of_scikit_learn() -> None:
         assert told[draw, species] == pytest.approx(golden, abs=1e-12)
 
 
+@pytest.mark.parametrize("figure", FIGURES)
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=15, deadline=None)
+def test_the_size_of_all_weights_does_not_matter(figure: str, seed: int) -> None:
+    listed, said = made(seed, boxes=15)
+    weights = np.random.default_rng(seed).random((1, 12)) + 0.5
+    golden = reweighted(figure, listed, said, weights)
+    for size in (1e-3, 1e3):
+        assert reweighted(figure, listed, said, size * weights) == pytest.approx(golden, nan_ok=True)
+
+
 def test_recordings_without_a_fold_count_for_no_species() -> None:
     listed, said = made(3)
     listed.recording[0], listed.positive[0] = 11, True
