@@ -16,6 +16,7 @@ from study.nodes import Patience
 from study.recorder import Recorder, Start
 from study.scheduler import StudyScheduler
 from study.setting import trial_seed
+from study.silence import Silence
 from study.trainable import Job, trial_name
 from study.trials import EndState, Origin
 
@@ -69,6 +70,7 @@ class TuneEvents(tune.Callback):
         self._searcher = searcher
         self._scheduler = scheduler
         self._patience = patience
+        self._silence = Silence(job.folder, recorder.display.say)
         self._troubles: dict[int, str] = {}
         self.error: Exception | None = None
 
@@ -78,9 +80,10 @@ class TuneEvents(tune.Callback):
 
     @_kept
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Trials that no node has room for would wait without a word."""
+        """Trials that no node has room for, or no disk an answer, would wait without a word."""
         del iteration, trials, info
         self._patience.look()
+        self._silence.look()
 
     @_kept
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -110,6 +113,7 @@ class TuneEvents(tune.Callback):
         """An epoch. Once there is a new one, failures are counted anew: a cluster may lose a node every night."""
         del iteration, trials, info
         number = trial.config["trial"]
+        self._silence.end()
         before = self._recorder.trials[number].step
         self._recorder.epoch(number, result)
         if self._recorder.trials[number].step > before:
