@@ -8,7 +8,7 @@ from study.silence import LONG_S, Silence
 
 
 def test_a_long_wait_is_told_once_for_each_so_long_and_news_ends_it() -> None:
-    now, said = [0.0], []
+    now, said = [0.0], list[str]()
     silence = Silence(Path("studies/s"), said.append, lambda: now[0])
     for at_s, told in ((LONG_S - 1, 0), (LONG_S, 1), (2 * LONG_S - 1, 1), (2 * LONG_S, 2)):
         now[0] = at_s
