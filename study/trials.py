@@ -170,7 +170,7 @@ def _is_told(event: Mapping[str, Any]) -> bool:
         metrics = event["metrics"]
         return isinstance(metrics, dict) and all(_is_number(value) for value in metrics.values())
     if event["event"] == "ended":
-        return event["state"] in get_args(EndState) and _is_number(event["score"])
+        return event["state"] in get_args(EndState) and _is_number(event.get("score"))
     name = event.get("name", "")
     return isinstance(event["config"], dict) and isinstance(name, str) and not set(name) & set("/\\\0")
 

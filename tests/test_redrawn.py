@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_replicates import GRID, RECORDINGS, SITE, Made
+from numpy.typing import NDArray
 
 from rfcx_model.metrics import Listed, OutOfFold, measure
 from study.matched import Setting
@@ -39,6 +40,13 @@ def only_first(said: OutOfFold) -> OutOfFold:
     """Without the recordings above 39, as a lockbox leaves them: no fold, and no score."""
     kept = np.arange(RECORDINGS) < 40
     return replace(said, folds=np.where(kept, said.folds, -1))
+
+
+def without(scores: NDArray[np.float32], place: int | tuple[int, int]) -> NDArray[np.float32]:
+    """The same scores, one of them NaN."""
+    changed = scores.copy()
+    changed[place] = np.nan
+    return changed
 
 
 def test_the_first_figure_is_the_rulers_and_the_others_are_draws(tmp_path: Path) -> None:
@@ -149,10 +157,11 @@ def test_what_is_wrong_with_a_trials_scores_is_told_instead_of_figures(tmp_path:
     made, trials = two_trials(tmp_path)
     said = out_of_fold(tmp_path, trials[0])
     assert said is not None
-    one_box, one_cell = said.box_scores.copy(), said.recording_scores.copy()
-    one_box[3] = one_cell[5, 1] = np.nan
+    recordings = [int(np.flatnonzero(said.folds == fold)[0]) for fold in range(3)]
+    boxes = [int(np.flatnonzero(read_ruler(tmp_path).listed.recording == one)[0]) for one in recordings]
     bad = {
-        "a score is NaN": [replace(said, box_scores=one_box), replace(said, recording_scores=one_cell)],
+        "a score is NaN": [replace(said, box_scores=without(said.box_scores, box)) for box in boxes]
+        + [replace(said, recording_scores=without(said.recording_scores, (one, 1))) for one in recordings],
         "its scores are of other data": [
             replace(said, folds=said.folds[:-1]),
             replace(said, box_scores=said.box_scores[:-1]),

@@ -179,7 +179,7 @@ def test_a_lost_start_is_refused_with_the_line_that_misses_it(tmp_path: Path) ->
 def test_another_version_is_refused(tmp_path: Path) -> None:
     path = ledger_of_one_trial(tmp_path)
     path.write_text(path.read_text().replace('"v":1', '"v":2', 1))
-    with pytest.raises(LedgerError, match="line 1: version 2, but this program reads version 1"):
+    with pytest.raises(LedgerError, match="line 1: this program reads events of version 1, but got 2"):
         read_trials(path)
 
 
@@ -345,6 +345,42 @@ def test_an_event_that_lacks_a_fact_is_refused(tmp_path: Path, kind: str, fact: 
     path.write_text("".join(json.dumps(event) + "\n" for event in events))
     with pytest.raises(LedgerError, match="not a ledger event"):
         read_events(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        ("started", {"trial": "3"}),
+        ("started", {"config": ["stage3.mixup_site"]}),
+        ("started", {"name": 7}),
+        ("started", {"name": "../elsewhere"}),
+        ("started", {"name": "a\\b"}),
+        ("started", {"name": "a\0b"}),
+        ("epoch", {"trial": 3.5}),
+        ("epoch", {"metrics": [0.5]}),
+        ("epoch", {"metrics": {"lwlrap": 0.5, "score": "0.5"}}),
+        ("ended", {"trial": None}),
+        ("ended", {"state": "DONE"}),
+        ("ended", {"state": "RUNNING"}),
+        ("ended", {"score": "0.5"}),
+    ],
+)
+def test_a_fact_of_another_kind_is_refused(tmp_path: Path, kind: str, wrong: dict[str, Any]) -> None:
+    path = ledger_of_one_trial(tmp_path)
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    next(event for event in events if event["event"] == kind).update(wrong)
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    with pytest.raises(LedgerError, match="not a ledger event"):
+        read_events(path)
+
+
+def test_an_end_without_a_score_is_read(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "trials.jsonl")
+    ledger.append("started", 3, **START)
+    ledger.append("ended", 3, state="FAILED", reason="out of memory")
+    ledger.close()
+    (trial,) = read_trials(ledger.path)
+    assert (trial.state, trial.score, trial.reason) == ("FAILED", None, "out of memory")
 
 
 def test_who_may_not_write_writes_nothing(tmp_path: Path) -> None:
