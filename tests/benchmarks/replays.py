@@ -61,10 +61,11 @@ FOLDS: Final = 3
 SITES: Final = ("none", "input", "stage3", "stage4")
 GRID: Final[dict[str, tuple[float, ...]]] = {
     "stage3.mixup_alpha": (0.1, 0.3, 1.0),
-    "stage3.pseudo_threshold": (0.35, 0.5, 0.7, 0.9),
-    "stage3.focal_gamma": (0.0, 1.0, 2.0, 4.0),
+    "stage3.pseudo_threshold": (0.35, 0.7, 0.9),
+    "stage3.focal_gamma": (0.0, 2.0, 4.0),
 }
 TRIALS: Final = 50
+SHARED, OWN, UNSHARED, ALONE = 375, 1250, 15_000, 20_000  # fold-epochs of mixup.toml without pruning, as `plan` says
 LIMIT: Final = 400  # trials after which a search that has not found it is given up
 Setting4 = tuple[str, float, float, float]
 Params = Mapping[str, Any]
@@ -309,9 +310,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="forest, stages and table, kept for another call")
     parser.add_argument("--recordings", type=int, default=40)
     parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--factor", type=int, help="of the study's ASHA, instead of the space's own")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     known, study = table(asked.folder.absolute(), asked.recordings), studied()
+    if asked.factor:
+        study = replace(study, search=replace(study.search, factor=asked.factor))
     scores = np.array([value[-1] for value in known.values()])
     print(f"{len(known)} settings; score {scores.mean():.3f}, spread {scores.std():.3f}, best {scores.max():.3f}\n")
     found = list(rows(study, known, asked.repetitions))
@@ -321,6 +325,12 @@ def main() -> None:
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, of in by_name.items():
         print(told(name, of, random_reached))
+    share = float(np.mean([row["spent"] / row["planned"] for row in by_name["rfcx-study"]]))
+    fold_epochs = SHARED + share * OWN
+    print(
+        f"\nmixup.toml whole: {fold_epochs:.0f} fold-epochs, {UNSHARED / fold_epochs:.1f} times fewer than the diary's "
+        f"scheme unshared, {ALONE / fold_epochs:.1f} times fewer than its own"
+    )
 
 
 if __name__ == "__main__":
