@@ -374,6 +374,18 @@ def test_a_fact_of_another_kind_is_refused(tmp_path: Path, kind: str, wrong: dic
         read_events(path)
 
 
+def test_a_ledger_that_cannot_be_read_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match=r"must be readable, but: Is a directory"):
+        read_events(tmp_path)
+
+
+def test_a_name_may_hold_any_letter_that_leads_nowhere_else(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "trials.jsonl")
+    ledger.append("started", 3, **{**START, "name": "0003-α=0.2 a?b"})
+    ledger.close()
+    assert read_trials(ledger.path)[0].name == "0003-α=0.2 a?b"
+
+
 def test_an_end_without_a_score_is_read(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "trials.jsonl")
     ledger.append("started", 3, **START)
