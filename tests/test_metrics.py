@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, label_ranking_average_precision_score
 
+from rfcx_model import metrics
 from rfcx_model.metrics import (
     Listed,
     OutOfFold,
@@ -265,3 +266,25 @@ def test_pseudo_labels_move_the_diary_ruler_and_no_other() -> None:
     still, moved = measure(listed, scored), measure(listed, scored, pseudo)
     changed = {name for name in still if still[name] != moved[name]}
     assert changed == {"diary_lwlrap", "diary_precision"}
+
+
+def sorted_lwlrap(y: np.ndarray, s: np.ndarray) -> float:
+    """By sorting whole rows, as it was worked out before: ranks of equal scores are those of the last of them."""
+    order = np.argsort(-s, axis=1)
+    y, s = np.take_along_axis(y, order, axis=1), np.take_along_axis(s, order, axis=1)
+    ends = np.where(np.diff(s, axis=1, append=np.nan) != 0, np.arange(s.shape[1]), s.shape[1])
+    last = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    hits = np.take_along_axis(np.cumsum(y, axis=1), last, axis=1)
+    return float((hits / (last + 1))[y].mean())
+
+
+@pytest.mark.parametrize("density", [0.02, 0.3, 0.9])
+@pytest.mark.parametrize("pairs", [1, 7, 16_384])
+def test_counting_gives_what_sorting_gave_whatever_is_looked_at_together(
+    monkeypatch: pytest.MonkeyPatch, density: float, pairs: int
+) -> None:
+    monkeypatch.setattr(metrics, "PAIRS", pairs)
+    generator = np.random.default_rng(3)
+    truth, scores = generator.random((300, 24)) < density, np.round(generator.random((300, 24)), 1)
+    scores[::7] = 0.5  # nothing but ties
+    assert lwlrap(truth, scores) == pytest.approx(sorted_lwlrap(truth, scores), abs=1e-12)
