@@ -127,7 +127,9 @@ def test_what_no_trial_scored_is_not_drawn(tmp_path: Path) -> None:
     scores = told(tmp_path, *trials)
     truth = read_ruler(tmp_path).listed.truth(RECORDINGS)[:40]
     assert scores.groups_of == pytest.approx(truth.sum(axis=0))
-    assert not any(isinstance(one, str) for one in scores.trials.values())
+    for one in scores.trials.values():
+        assert not isinstance(one, str)
+        assert len(one.folds["both"]) == 3  # what has no fold is none
     (tmp_path / made.path(1)).unlink()
     assert told(tmp_path, *trials).groups_of == scores.groups_of
 

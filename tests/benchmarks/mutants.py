@@ -39,12 +39,14 @@ TESTS: Final = {
 }
 HEAD: Final = """# Mutants
 
+`python tests/benchmarks/mutants.py > tests/benchmarks/mutants.md` writes this page; the README beside it says what it is.
+
 | module | mutants | killed | survive, listed | survive, new | s of CPU |
 | --- | ---: | ---: | ---: | ---: | ---: |"""
 
 
-def tried(module: str, rows: Path) -> list[Outcome]:
-    """What became of each mutant of a module; those that `rows` tells to be killed are not tried again."""
+def tried(module: str, rows: Path) -> None:
+    """Try each mutant of a module but those that `rows` tells to be killed; a line of `rows` each."""
     every = list(mutants((ROOT / module).read_text()))
     killed = {key(one) for one in _told(rows) if one.killed}
     tests = [str(ROOT / "tests" / name) for name in TESTS[module]]
@@ -53,8 +55,13 @@ def tried(module: str, rows: Path) -> list[Outcome]:
         os._exit(collected(module, tests, [one for one in every if (module, *one.key) not in killed], rows))
     if os.waitpid(child, 0)[1] != 0:
         raise SystemExit(f"{module}: its tests could not be run")
+
+
+def outcomes_of(module: str, rows: Path) -> list[Outcome]:
+    """What became of each mutant of a module as it stands, so far as it was tried."""
     told = {key(one): one for one in _told(rows)}
-    return [told[(module, *one.key)] for one in every]
+    names = [(module, *one.key) for one in mutants((ROOT / module).read_text())]
+    return [told[name] for name in names if name in told]
 
 
 def key(outcome: Outcome) -> tuple[str, str, str, str]:
@@ -96,6 +103,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--modules", nargs="+", choices=list(TESTS), default=list(TESTS), metavar="MODULE")
     parser.add_argument("--rows", type=Path, help="keep each outcome here, and do not try again what was killed")
+    parser.add_argument("--look", action="store_true", help="tell what --rows holds so far, and try nothing")
     asked = parser.parse_args()
     os.chdir(ROOT)
     why = known()
@@ -103,7 +111,10 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         outcomes: list[Outcome] = []
         for module in asked.modules:
-            mine = tried(module, (asked.rows or Path(folder, "rows.jsonl")).absolute())
+            rows = (asked.rows or Path(folder, "rows.jsonl")).absolute()
+            if not asked.look:
+                tried(module, rows)
+            mine = outcomes_of(module, rows)
             print(row(module, mine, why), flush=True)
             outcomes += mine
     print(row("all", outcomes, why))
