@@ -39,7 +39,7 @@ TESTS: Final = {
 }
 HEAD: Final = """# Mutants
 
-`python tests/benchmarks/mutants.py > tests/benchmarks/mutants.md` writes this page; the README beside it says what it is.
+`python tests/benchmarks/mutants.py > tests/benchmarks/mutants.md` writes this page; see the README beside it.
 
 | module | mutants | killed | survive, listed | survive, new | s of CPU |
 | --- | ---: | ---: | ---: | ---: | ---: |"""
