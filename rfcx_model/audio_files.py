@@ -64,7 +64,10 @@ def probe(paths: Sequence[Path]) -> tuple[dict[str, AudioFile], dict[str, str]]:
 
 def _probe_one(path: Path) -> AudioFile | str:
     where = f"{path.parent.name}/{path.name}"
+    sound = None
     try:
+        if path.is_dir():
+            return f"{where}: must be a sound file, but is a folder. Remove it or rename it."
         size = path.stat().st_size
         if size == 0:
             return f"{where}: a sound file must hold sound, but it is empty (0 bytes). Copy it again."
@@ -74,11 +77,11 @@ def _probe_one(path: Path) -> AudioFile | str:
                 sound.seek(frames - 1)  # a file cut short has a sound header and fails here
                 frames = frames if len(sound.read(1)) == 1 else 0
         digest = edges_digest(path, size)
-    except soundfile.LibsndfileError as error:
-        said = error.error_string.strip() or "its end is missing"
-        return f"{where}: must decode as FLAC, WAV or OGG, but the file is broken ({said}). Copy it again."
+    except soundfile.LibsndfileError:
+        said = "its header is none of theirs" if sound is None else "its end is missing"
+        return f"{where}: must decode as FLAC, WAV or OGG, but {said}. Copy it again."
     except OSError as error:
-        return f"{where}: must be readable, but reading it failed: {error.strerror}. Mend its permissions."
+        return f"{where}: must be readable, but: {error.strerror}. Mend the file or its permissions."
     duration_s = frames / rate_hz
     if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
         rule = f"the sample rate must lie within {RATES_HZ[0]} to {RATES_HZ[1]} Hz"

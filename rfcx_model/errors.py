@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+LONGEST: Final = 60
+
 
 class InputError(ValueError):
     """A user's mistake or an unsound input, found before work began.
@@ -23,6 +27,11 @@ def first_line(error: BaseException) -> str:
 def last_line(error: BaseException | str | None) -> str:
     """The last line of what an error says, such as a traceback's own error, or its name."""
     return _lines(error)[-1] if _lines(error) else type(error).__name__
+
+
+def cut(text: str) -> str:
+    """A cell of a table as it is told, the long ones cut."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def printable(text: str) -> str:

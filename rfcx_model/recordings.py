@@ -6,6 +6,7 @@ A folder holds `train/` and `test/` with one FLAC, WAV or OGG file a recording, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import pandas as pd
 
 from rfcx_model import audio_files
 from rfcx_model.audio_files import AudioFile, Listing
-from rfcx_model.errors import InputError
+from rfcx_model.errors import InputError, cut
 from rfcx_model.folds import assign_folds, folds_hash
 from rfcx_model.tables import BOX_COLUMNS, Box, Table, parse_boxes, read_table, species_of
 
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 SHOWN_FAULTS = 10
+LONGEST_ID_BYTES = 250  # file systems take names of 255 bytes, the ending among them
 END_ROUNDING_S = 0.1  # template matchers write times on a spectrogram's grid; assumption
 TEMPLATE_HZ = 1.0  # the same template is written as 10406.2 and 10406.25
 TEMPLATE_S = 0.005
@@ -174,7 +176,8 @@ def _absolute(folder: Path) -> Path:
 def _survey(folder: Path) -> _Survey:
     folder = _absolute(folder)
     if not folder.is_dir():
-        fault = f"{folder}: must be a folder in the competition's layout, but there is none. Check the path."
+        got = "is a file" if folder.exists() else "there is none"
+        fault = f"{folder}: must be a folder in the competition's layout, but {got}. Check the path."
         return _Survey(folder, (), [], [], {}, {}, {}, [fault])
     tp, fp = (read_table(folder / name, BOX_COLUMNS) for name in _TABLES[:2])
     submission = read_table(folder / _SUBMISSION, ("recording_id",))
@@ -197,7 +200,7 @@ def _survey(folder: Path) -> _Survey:
 
 def _summary(folder: Path, found: list[str]) -> str:
     if len(found) == 1:
-        return f"{folder}: {found[0]}" if not found[0].startswith(str(folder)) else found[0]
+        return found[0] if found[0].startswith(f"{_absolute(folder)}:") else f"{folder}: {found[0]}"
     more = [f"... and {len(found) - SHOWN_FAULTS} more"] if len(found) > SHOWN_FAULTS else []
     return "\n".join([f"{folder}: {len(found)} faults must be mended:", *found[:SHOWN_FAULTS], *more])
 
@@ -208,7 +211,8 @@ def _test_rows(submission: Table) -> tuple[dict[str, str], list[str]]:
     for line, row in submission.rows:
         where = f"{submission.name}, row {line}"
         if (first := rows.setdefault(row["recording_id"], where)) != where:
-            repeated.append(f"{where}: recording_id must stand once, but got {row['recording_id']} again ({first}).")
+            got = f"{cut(row['recording_id'])} again ({first})"
+            repeated.append(f"{where}: recording_id must stand once, but got {got}. Delete one.")
     return rows, repeated
 
 
@@ -229,13 +233,20 @@ def _sounds(listing: Listing, rows: dict[str, str]) -> _Sounds:
     found = list(listing.faults)
     if listing.paths or not found:
         for name, where in rows.items():
-            if name not in listing.paths:
+            if not _is_a_files_name(name):
+                rule = "recording_id must be a file's name without its folder and ending"
+                found.append(f"{where}: {rule}, but got `{cut(name)}`. Correct the row or delete it.")
+            elif name not in listing.paths:
                 wanted = f"{listing.folder.name}/{name}.flac, .wav or .ogg"
                 found.append(
                     f"{where}: its recording must have a file, but {wanted} is missing. Add it or delete the row."
                 )
     files, broken = audio_files.probe([listing.paths[name] for name in rows if name in listing.paths])
     return _Sounds(files, broken, found)
+
+
+def _is_a_files_name(name: str) -> bool:
+    return 0 < len(os.fsencode(name)) <= LONGEST_ID_BYTES and not set(name) & set("/\0")
 
 
 def _sites(path: Path, train_rows: dict[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -248,9 +259,8 @@ def _sites(path: Path, train_rows: dict[str, str]) -> tuple[dict[str, str], list
         if not row["site"]:
             found.append(f"{table.name}, row {line}: site must be named, but got nothing. Name it, or remove the file.")
         elif sites.setdefault(row["recording_id"], row["site"]) != row["site"]:
-            found.append(
-                f"{table.name}, row {line}: one site a recording must stand, but {row['recording_id']} has two."
-            )
+            got = f"{cut(row['recording_id'])} has two"
+            found.append(f"{table.name}, row {line}: one site a recording must stand, but {got}. Keep one.")
     listed = {row["recording_id"] for _, row in table.rows}
     for name, where in train_rows.items() if table.columns else ():
         if name not in listed:

@@ -105,16 +105,33 @@ def open_cache(folder: Path) -> Spectrograms:
     """Open the whole cache in `folder`.
 
     Raises:
-        OSError, ValueError, KeyError: it is not there or not whole.
+        OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError: it is not there or not whole.
     """
-    meta = json.loads((folder / "meta.json").read_text())
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     offsets = np.concatenate([[0], np.cumsum(meta["frames"], dtype=np.int64)])
     frontend = Frontend(**meta["frontend"])
-    cells = np.load(folder / "cells.npy", mmap_mode="r")
-    statistics = np.load(folder / "statistics.npy")
+    cells = _mapped(folder / "cells.npy", np.uint8)
+    statistics = np.array(_mapped(folder / "statistics.npy", np.float64))
     if cells.shape != (offsets[-1], frontend.n_mels) or statistics.shape != (len(offsets) - 1, 4 + frontend.n_mels):
         raise ValueError(f"{folder}: arrays and meta.json do not agree")
     return Spectrograms(folder, cells, offsets, statistics, frontend)
+
+
+def _mapped(path: Path, kind: type[np.generic]) -> np.ndarray:
+    """An array on disk, read-only. A header that claims more than the file holds takes no memory.
+
+    Raises:
+        OSError, ValueError: it is not there or not whole.
+    """
+    try:
+        made = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # NumPy evaluates the header, and what a damaged one does there has many names
+        raise ValueError(f"{path}: {error}") from error
+    if made.dtype != kind:
+        raise ValueError(f"{path}: must hold {kind.__name__}, but holds {made.dtype}")
+    return made
 
 
 def prepare(
@@ -159,7 +176,7 @@ def _silent(done: int, total: int) -> None:
 def _try_open(folder: Path) -> Spectrograms | None:
     try:
         return open_cache(folder)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None  # not there or damaged: it is made again
 
 
@@ -221,9 +238,13 @@ def _fill(work: Path, recordings: Recordings, frontend: Frontend, workers: int, 
 
 def _begin(work: Path, frames: list[int], frontend: Frontend) -> np.ndarray:
     """The statistics made so far; a fresh work folder where there is none."""
-    if (work / "statistics.npy").exists():
-        made: np.ndarray = np.load(work / "statistics.npy")
-        return made
+    try:
+        made = np.array(_mapped(work / "statistics.npy", np.float64))
+        cells = _mapped(work / "cells.npy", np.uint8)
+        if made.shape == (len(frames), 4 + frontend.n_mels) and cells.shape == (sum(frames), frontend.n_mels):
+            return made
+    except (OSError, ValueError):
+        pass  # not begun, or damaged
     shutil.rmtree(work, ignore_errors=True)
     need, free = sum(frames) * frontend.n_mels, shutil.disk_usage(work.parent).free
     work.mkdir()

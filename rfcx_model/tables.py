@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from rfcx_model.errors import cut
 
 BOX_COLUMNS = ("recording_id", "species_id", "songtype_id", "t_min", "f_min", "t_max", "f_max")
 
@@ -42,19 +45,24 @@ def read_table(path: Path, required: tuple[str, ...]) -> Table:
     """Read one CSV. A missing file or column, a ragged or repeated row, or no row at all is told in `faults`."""
     name = path.name
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            columns = tuple(cell.strip() for cell in next(reader, []))
-            cells = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
+        reader = csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
+        columns = tuple(cell.strip() for cell in next(reader, []))
+        cells = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
     except FileNotFoundError:
         return _refused(name, f"{name}: the file must exist, but {path} does not. Is this the competition's folder?")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        return _refused(name, f"{name}: must be a UTF-8 CSV file, but reading it failed: {error}. Save it again.")
+    except IsADirectoryError:
+        return _refused(name, f"{name}: must be a file, but is a folder. Put the competition's file there.")
+    except OSError as error:
+        return _refused(name, f"{name}: must be readable, but: {error.strerror}. Mend the file or its permissions.")
+    except UnicodeDecodeError as error:
+        return _refused(name, f"{name}: must be UTF-8 text, but byte {error.start} is not. Save it as CSV in UTF-8.")
+    except csv.Error as error:
+        return _refused(name, f"{name}: must be a CSV file, but {error}. Save it again.")
     if missing := [column for column in required if column not in columns]:
-        got = ", ".join(columns[:8]) or "nothing"
+        got = ", ".join(map(cut, columns[:8])) or "nothing"
         return _refused(name, f"{name}, row 1: column `{missing[0]}` must be there, but got {got}. Mend the header.")
     if repeated := [column for place, column in enumerate(columns) if column in columns[:place]]:
-        return _refused(name, f"{name}, row 1: columns must differ, but `{repeated[0]}` stands twice. Delete one.")
+        return _refused(name, f"{name}, row 1: columns must differ, but `{cut(repeated[0])}` stands twice. Delete one.")
     if not cells:
         return _refused(name, f"{name}: at least one row must follow the header, but got none. Fill the file.")
     faults: list[str] = []
@@ -85,10 +93,11 @@ def species_of(submission: Table) -> tuple[tuple[int, ...], list[str]]:
     rest = [column for column in submission.columns if column != "recording_id"]
     if strange := [column for column in rest if not _NAMED.fullmatch(column)]:
         rule = "columns beside recording_id must be s0, s1, ..."
-        return (), [f"{submission.name}, row 1: {rule}, but got `{strange[0]}`. Rename or delete it."]
+        return (), [f"{submission.name}, row 1: {rule}, but got `{cut(strange[0])}`. Rename or delete it."]
     if len(rest) < 2:
         got = ", ".join(rest) or "none"
-        return (), [f"{submission.name}, row 1: at least two species columns s0, s1, ... must stand, but got {got}."]
+        rule = "at least two species columns s0, s1, ... must stand"
+        return (), [f"{submission.name}, row 1: {rule}, but got {got}. Add them."]
     ids = tuple(int(column[1:]) for column in rest)
     if len(set(ids)) < len(ids):
         return (), [f"{submission.name}, row 1: species ids must differ, but got {', '.join(rest)}. Delete one."]
@@ -117,13 +126,13 @@ def _number_faults(where: str, row: Mapping[str, str], numbers: dict[str, float]
     for column in BOX_COLUMNS[1:]:
         try:
             numbers[column] = float(row[column])
-            sound = math.isfinite(numbers[column])
+            sound = math.isfinite(numbers[column]) and "_" not in row[column]  # Python reads 1_0 as ten
         except ValueError:
             sound = False
         if not sound:
-            yield f"{where}: {column} must be a number, but got `{row[column]}`. Correct the row or delete it."
+            yield f"{where}: {column} must be a number, but got `{cut(row[column])}`. Correct the row or delete it."
         elif column.endswith("_id") and not numbers[column].is_integer():
-            yield f"{where}: {column} must be a whole number, but got {row[column]}. Correct the row or delete it."
+            yield f"{where}: {column} must be a whole number, but got {cut(row[column])}. Correct the row or delete it."
 
 
 def _rule_faults(
@@ -131,7 +140,7 @@ def _rule_faults(
 ) -> Iterator[str]:
     if species and numbers["species_id"] not in species:
         known = f"s{min(species)} to s{max(species)}" if len(species) > 6 else ", ".join(f"s{i}" for i in species)
-        got = f"{row['species_id']} ({known} are known)"
+        got = f"{cut(row['species_id'])} ({known} are known)"
         yield f"{where}: species_id must be a column of sample_submission.csv, but got {got}. Correct either file."
     for axis in ("t", "f"):
         low, high = f"{axis}_min", f"{axis}_max"

@@ -21,6 +21,7 @@ app = typer.Typer(
 
 INTERRUPTED = 130
 UNWRITABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTEMPTY)
+NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 app.command()(verbs_of_models.demo)
@@ -78,14 +79,18 @@ def _refusal(error: Exception) -> int:
     if isinstance(error, RunError | LostLedgerError):
         typer.echo(f"rfcx-study: {printable(str(error))}", err=True)
         return 1
-    if isinstance(error, OSError) and error.errno in {*UNWRITABLE, *FULL}:
+    if isinstance(error, OSError) and error.errno in {*UNWRITABLE, *NO_PATH, *FULL}:
         typer.echo(f"rfcx-study: {printable(_no_room(error))}", err=True)
         return 1 if error.errno in FULL else 2
     raise error
 
 
 def _no_room(error: OSError) -> str:
+    from rfcx_model.errors import cut
+
     path = error.filename or "the disk"
+    if error.errno in NO_PATH:
+        return f"{cut(str(path))}: must be a path that can be followed, but: {error.strerror}. Give another path."
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return f"{path}: a folder is needed, but a file stands there. Give another path."
     return f"{path}: {error.strerror}. Make room or give another path."

@@ -73,7 +73,9 @@ def _knock(address: str) -> None:
                 if len(answer) < 4 or answer[3] != SETTINGS or answer.startswith(b"HTTP"):
                     raise InputError(f"--address {address}: what answers there is not Ray's head (its port is 6379).")
     except OSError as error:
-        raise InputError(f"--address {address}: no Ray cluster answers ({first_line(error)}). {START}") from error
+        raise InputError(
+            f"--address {address}: no Ray cluster answers ({error.strerror or first_line(error)}). {START}"
+        ) from error
 
 
 def refusal(address: str, error: Exception) -> InputError:

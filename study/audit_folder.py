@@ -23,6 +23,7 @@ from rfcx_model.labels import Floats
 from study import label_track
 from study.complaint import complaint
 from study.json_file import read_object
+from study.npz_file import read_arrays
 
 FORMAT: Final = 1
 DESIGN: Final = "audit.json"
@@ -116,10 +117,21 @@ def read(folder: Path) -> Audit:
         raise InputError(f"{path}: missing. {_AGAIN}")
     if sha256(path.read_bytes()).hexdigest() != design.windows_sha256:
         raise InputError(f"{path}: its content is not what was written. {_AGAIN}")
-    with np.load(path) as arrays:
-        population = Population(arrays["scores"], arrays["stratum"])
+    population = _population(path, design)
     answers = tuple(label_track.read(folder / f"{one.name}.txt", _spans(one)) for one in design.species)
     return Audit(design, population, answers)
+
+
+def _population(path: Path, design: Design) -> Population:
+    drawn = [one.window for sample in design.species for one in sample.drawn]
+    try:
+        scores, stratum = read_arrays(path, "scores", "stratum")
+        whole = scores.shape == stratum.shape == (len(scores), len(design.species))
+    except (OSError, ValueError, TypeError):
+        raise InputError(f"{path}: must hold scores and strata of all windows, but does not. {_AGAIN}") from None
+    if not whole or not 0 <= min(drawn, default=0) <= max(drawn, default=0) < len(scores):
+        raise InputError(f"{path}: must hold every window that {DESIGN} names, but does not. {_AGAIN}")
+    return Population(scores, stratum)
 
 
 def _design(folder: Path) -> Design:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import leaks
 from study.facts import finite, is_ranked_in_search
+from study.json_file import read_object
 from study.knob import Knob, suggestion
 from study.space import Study, differs
 from study.trials import Trial
@@ -270,17 +271,25 @@ def declaration(folder: Path) -> Declaration | None:
     Raises:
         InputError: the file cannot be read.
     """
-    path = folder / DECLARED
+    path, way_out = folder / DECLARED, "Restore it, or remove it and confirm again."
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = read_object(path, way_out)
         arms = tuple(Candidate(**one) for one in told["arms"])
-        return Declaration(told["by"], tuple(told["replicates"]), arms, tuple(told["raised"]))
+        made = Declaration(told["by"], tuple(told["replicates"]), arms, tuple(told["raised"]))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: must be what `confirm` wrote, but {error}. Restore it, or remove it and confirm again."
-        ) from None
+    except (KeyError, TypeError):
+        made = None
+    if made is None or not _is_whole(made):
+        raise InputError(f"{path}: must be what `confirm` wrote, but is not. {way_out}")
+    return made
+
+
+def _is_whole(told: Declaration) -> bool:
+    arms = all(isinstance(one.label, str) and isinstance(one.config, dict) for one in told.arms)
+    numbers = all(isinstance(one, int) for one in (*told.replicates, *told.raised))
+    named = told.by is None or isinstance(told.by, str)
+    return bool(told.arms and told.replicates) and arms and numbers and named
 
 
 def left(told: Declaration, trials: Iterable[Trial]) -> list[Repeat]:

@@ -10,13 +10,14 @@ from typing import Final
 import torch
 
 from rfcx_model import compute, network, priors
-from rfcx_model.errors import RunError
+from rfcx_model.errors import InputError, RunError
+from rfcx_model.hyperparameters import Hyperparameters
 from rfcx_model.listening import listen, richest
 from rfcx_model.metrics import OutOfFold
 from rfcx_model.priors import Priors
 from rfcx_model.recordings import load
 from study import recipe
-from study.bundle import CARD, Bundle, load_bundle
+from study.bundle import CARD, CONFIG, Bundle, load_bundle
 from study.display import Display
 from study.facts import finite
 from study.final_board import FinalBoard
@@ -60,9 +61,7 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
     bundle = load_bundle(bundle_folder)
     recordings = load(data)
     hyperparameters = bundle.hyperparameters
-    network.check(
-        hyperparameters.network, hyperparameters.windows, hyperparameters.frontend.n_mels, len(recordings.species)
-    )
+    _check_network(bundle_folder / CONFIG, hyperparameters, len(recordings.species))
     setting = Setting(
         recordings=recordings,
         n_folds=bundle.folds or 5,
@@ -87,6 +86,13 @@ def train(bundle_folder: Path, data: Path, to: Path, places: Places, display: Di
     fitted = None if measured is None else _priors(measured)
     made = Trained(bundle, recordings, weights, metrics, setting.pretrained, whole > 0, fitted, measured)
     return write_model(to, _contents(made))
+
+
+def _check_network(where: Path, h: Hyperparameters, n_species: int) -> None:
+    try:
+        network.check(h.network, h.windows, h.frontend.n_mels, n_species)
+    except InputError as error:
+        raise InputError(f"{where}: {error} Then export the bundle again.") from None
 
 
 def _measured(setting: Setting, bundle: Bundle, request: recipe.Request, result: Stored) -> Measured | None:

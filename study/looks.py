@@ -68,12 +68,12 @@ def read_looks(folder: Path) -> list[Look]:
     if not path.exists():
         return []
     looks = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], start=1):
         try:
             told = json.loads(line)
             first, declared, seen = (int(told[name]) for name in ("first", "declared", "seen"))
             looks.append(Look(first, declared, seen, float(told["alpha"]), float(told["level"])))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise InputError(
                 f"{path}, line {number}: must tell first, declared, seen, alpha and level of a look, but got "
                 f"{line[:60]!r}. Restore the file from a copy."

@@ -226,9 +226,13 @@ def _check(folder: Path, name: str, wanted: str) -> None:
 def _species(path: Path) -> tuple[int, ...]:
     with path.open(encoding="utf-8", newline="") as file:
         try:
-            return tuple(int(row["species_id"]) for row in csv.DictReader(file))
+            species = tuple(int(row["species_id"]) for row in csv.DictReader(file))
         except (KeyError, ValueError, TypeError, csv.Error):
             raise InputError(f"{path}: a column species_id of numbers is needed. Train the model again.") from None
+    if not species or len(set(species)) < len(species):
+        got = "none" if not species else "one of them twice"
+        raise InputError(f"{path}: the model's species must stand there once each, but got {got}. Train it again.")
+    return species
 
 
 def _tensors(path: Path) -> dict[str, torch.Tensor]:

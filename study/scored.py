@@ -10,7 +10,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +17,11 @@ from numpy.typing import NDArray
 from rfcx_model.errors import InputError
 from rfcx_model.metrics import Listed, OutOfFold
 from rfcx_model.recordings import Recordings
+from study.npz_file import read_arrays
 from study.trials import Trial
 
 LISTED: Final = "listed.npz"
-_UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, BadZipFile)
+_BOXES: Final = ("recording", "of_species", "template", "positive")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,23 +70,23 @@ def read_ruler(folder: Path) -> Ruler:
     """
     path = folder / LISTED
     try:
-        with path.open("rb") as file, np.load(file) as kept:
-            recording, species = kept["recording"], kept["of_species"]
-            listed = Listed(recording, species, kept["template"], kept["positive"], len(kept["species"]))
-            return Ruler(kept["ids"], kept["sites"], kept["species"], listed)
+        ids, sites, species, *boxes = read_arrays(path, "ids", "sites", "species", *_BOXES)
+        return Ruler(ids, sites, species, Listed(boxes[0], boxes[1], boxes[2], boxes[3], len(species)))
     except FileNotFoundError:
         raise InputError(
             f"{path}: it is needed to score trials by recording and species, but there is none. Call `run` again with "
             "the study's space and data; it writes the file and trains nothing that is done."
         ) from None
-    except _UNREADABLE as error:
-        raise InputError(f"{path}: must be readable, but {error}. Call `run` again; it writes the file anew.") from None
+    except (OSError, ValueError):
+        raise InputError(f"{path}: must hold whole arrays, but does not. `run` again writes it anew.") from None
 
 
 def out_of_fold(folder: Path, trial: Trial) -> OutOfFold | None:
     """What a trial's fold models said at its last measured epoch; None where that is not on file whole."""
     try:
-        with (folder / (trial.scores or "")).open("rb") as file, np.load(file) as kept:
-            return OutOfFold(*(kept[name] for name in ("recording_scores", "box_scores", "folds")))
-    except _UNREADABLE:
+        recording_scores, box_scores, folds = read_arrays(
+            folder / (trial.scores or ""), "recording_scores", "box_scores", "folds"
+        )
+        return OutOfFold(recording_scores, box_scores, folds)
+    except (OSError, ValueError):
         return None

@@ -114,11 +114,13 @@ class Store:
         try:
             meta = json.loads(meta_path.read_text(encoding="utf-8"))
             maker, file, digest, facts = dict(meta["maker"]), str(meta["file"]), meta["blake2b"], meta["facts"]
+            if Path(file).name != file:
+                raise ValueError("it lies elsewhere")
             if not {"stage", "cycle", "epoch", "history"} <= facts.keys():
                 raise ValueError("a fact is missing")
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.say(f"{name}: its meta.json is damaged; the stage is trained again")
             self.forget(name)
             return None

@@ -206,7 +206,10 @@ def read_events(path: Path) -> list[dict[str, Any]]:
                 "or delete this line if you know what it said."
             )
         if version != VERSION:
-            raise LedgerError(f"{path}, line {number}: version {version}, but this program reads version {VERSION}.")
+            raise LedgerError(
+                f"{path}, line {number}: this program reads events of version {VERSION}, but got {version!r}. Read the "
+                "study with the version that wrote it."
+            )
         begun |= {event["trial"]} if event["event"] == "started" else set()
         if event["trial"] not in begun:
             raise LedgerError(f"{path}, line {number}: trial {event['trial']} never started. Restore a lost line.")

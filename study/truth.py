@@ -148,7 +148,7 @@ def _bench(folder: Path, study: Mapping[str, Any], truth: Path, data: Path, disp
     truths = read_truths(truth, recordings)
     torch.set_num_threads(setting.threads)  # part of what made the weights, so before the store is opened
     place = compute.best()
-    opened = open_store(store, place) if store.is_dir() else Store(store, {})
+    opened = open_store(store, place, display.say) if store.is_dir() else Store(store, {})
     torch.set_num_threads(1)
     return Bench(folder, truths, setting, opened, place, display)
 

@@ -25,7 +25,7 @@ def _rule(kind: str, error: Any) -> str:
     if kind == "MissingParameter":
         return f"{name} must be given."
     if kind == "BadParameter" and parameter is not None:
-        faults = getattr(error.__cause__, "errors", list)()
+        faults: list[Any] = getattr(error.__cause__, "errors", list)()
         return f"{name} {rule(faults[0])}, but got {shown(faults[0]['input'])}." if faults else f"{name}: {error}"
     if kind == "NoSuchOption":
         near = error.possibilities or []

@@ -241,11 +241,17 @@ def test_a_leaky_baseline_is_no_reference(study: Study, trials: list[Trial], tmp
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", '{"v": 1, "by": null, "replicates": [1], "arms": [{"x": 1}], "raised": []}']
+    ("text", "said"),
+    [
+        ("", "must be JSON"),
+        ("{}", "must be what `confirm` wrote"),
+        ('{"v": 1, "by": null, "replicates": [1], "arms": [{"x": 1}], "raised": []}', "must be what `confirm` wrote"),
+        ('{"v": 1, "by": null, "replicates": [1], "arms": [], "raised": []}', "must be what `confirm` wrote"),
+    ],
 )
-def test_a_damaged_declaration_is_refused(study: Study, tmp_path: Path, text: str) -> None:
+def test_a_damaged_declaration_is_refused(study: Study, tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / DECLARED).write_text(text)
-    with pytest.raises(InputError, match=r"confirm\.json: must be what `confirm` wrote"):
+    with pytest.raises(InputError, match=rf"confirm\.json: {said}"):
         declaration(tmp_path)
 
 

@@ -108,7 +108,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing folder": (lambda f: (f / "test").rename(f / "tset"), "test/: the folder must exist"),
     "missing column": (edit("train_tp.csv", "t_max", "t_end"), "train_tp.csv, row 1: column `t_max` must be there"),
     "repeated column": (edit("train_tp.csv", "t_max", "t_max,t_max"), "train_tp.csv, row 1: columns must differ"),
-    "not a csv": (write("train_tp.csv", b"\xff\xfe\x00"), "train_tp.csv: must be a UTF-8 CSV file"),
+    "not a csv": (write("train_tp.csv", b"\xff\xfe\x00"), "train_tp.csv: must be UTF-8 text, but byte 0 is not"),
     "empty csv": (
         write("train_tp.csv", b""),
         "train_tp.csv, row 1: column `recording_id` must be there, but got nothing",

@@ -66,5 +66,5 @@ def test_a_study_without_the_file_or_with_a_damaged_one_is_told_what_to_do(tmp_p
     with pytest.raises(InputError, match=r"listed\.npz: it is needed .* Call `run` again"):
         read_ruler(tmp_path)
     (tmp_path / LISTED).write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"listed\.npz: must be readable, but .* writes the file anew"):
+    with pytest.raises(InputError, match=r"listed\.npz: must hold whole arrays, but does not.* writes it anew"):
         read_ruler(tmp_path)

@@ -42,8 +42,8 @@ def fail_the_baseline(study: Study, folder: Path) -> None:
         events = TuneEvents(cast(Any, job), recorder, searcher, scheduler, cast(Any, None))
         error = folder / "error.txt"
         error.write_text("Traceback\nMemoryError: too large\n")
-        kept = _TrainingRunMetadata(n_steps=[5, 10])
-        kept.update_metric("score", 0.5)
+        kept = _TrainingRunMetadata(n_steps=cast(Any, [5, 10]))
+        kept.update_metric("score", cast(Any, 0.5))
         told = SimpleNamespace(config=searcher.suggest("x"), error_file=str(error), run_metadata=kept)
         events.on_trial_start(0, [], told)
         try:

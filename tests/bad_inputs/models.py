@@ -8,7 +8,9 @@ import pickle
 import struct
 from pathlib import Path
 
-from bad_inputs.case import Bad, Make, both, cut, fact, flip, folder, gone, raw, swap, text, without
+from untrained_model import change_config, deafen, trust
+
+from bad_inputs.case import Bad, Make, both, cut, fact, flip, folder, gone, loop, raw, swap, text, without
 
 TRAIN = "train bundle --data data --to out"
 PREDICT = "predict model --data data --to out.csv"
@@ -19,8 +21,6 @@ def sealed(name: str, value: object) -> Make:
     """A model's config.json that says something else, sealed as if `train` had written it."""
 
     def make(world: Path) -> None:
-        from untrained_model import change_config
-
         change_config(world / "model", **{name: value})
 
     return make
@@ -30,8 +30,6 @@ def trusted(make_file: Make, name: str) -> Make:
     """A file of a model whose hash was written down as it is now."""
 
     def make(world: Path) -> None:
-        from untrained_model import trust
-
         make_file(world)
         trust(world / "model", name)
 
@@ -57,6 +55,34 @@ def link(name: str, to: str) -> Make:
         (world / name).symlink_to(to)
 
     return make
+
+
+def hashed(name: str) -> Make:
+    """A model that lists one file more."""
+
+    def make(world: Path) -> None:
+        hashes = json.loads((world / MODEL).read_text(encoding="utf-8"))["sha256"]
+        change_config(world / "model", sha256={**hashes, name: "0" * 64})
+
+    return make
+
+
+def knob(name: str, value: object) -> Make:
+    """A model one of whose knobs is another."""
+
+    def make(world: Path) -> None:
+        knobs = json.loads((world / MODEL).read_text(encoding="utf-8"))["hyperparameters"]
+        change_config(world / "model", hyperparameters={**knobs, name: value})
+
+    return make
+
+
+def deaf(world: Path) -> None:
+    """A model whose weights hold nan."""
+    deafen(world / "model")
+
+
+EMPTY = struct.pack("<Q", 2) + b"{}"
 
 
 class Run:
@@ -124,6 +150,28 @@ CASES = [
         PREDICT,
         trusted(text("model/species.csv", "species_id\n0\n1\n"), "species.csv"),
     ),
+    Bad("a model's config.json is a folder", PREDICT, folder(MODEL)),
+    Bad("a model's config.json is a link to itself", PREDICT, loop(MODEL)),
+    Bad("a model's config.json nests a thousand times", PREDICT, text(MODEL, "[" * 100_000)),
+    Bad("a model lists a file above it", PREDICT, hashed("../space.toml")),
+    Bad("a model lists a file of the system", PREDICT, hashed("/etc/passwd")),
+    Bad("a model lists a file that is not there", PREDICT, hashed("fold7.safetensors")),
+    Bad("a model of a million folds", PREDICT, sealed("folds", 10**6)),
+    Bad("a model of no folds", PREDICT, sealed("folds", 0)),
+    Bad("a model's priors are a number", PREDICT, sealed("priors", 3)),
+    Bad("a model's knob is unknown", PREDICT, knob("stage3.gamma", 1.0)),
+    Bad("a model's knob is beyond its limit", PREDICT, knob("frontend.n_mels", -1)),
+    Bad(
+        "a model's front end is another",
+        PREDICT,
+        trusted(raw("model/frontend.safetensors", EMPTY), "frontend.safetensors"),
+    ),
+    Bad("a model's weights are a folder", PREDICT, folder(FOLD)),
+    Bad("a model's weights are not numbers", PREDICT, deaf),
+    Bad(
+        "a model's species are markup", PREDICT, trusted(text("model/species.csv", "species_id\n<b>\n"), "species.csv")
+    ),
+    Bad("a model knows no species", PREDICT, trusted(text("model/species.csv", "species_id\n"), "species.csv")),
     Bad("a submission of other species", PREDICT, both(swap("data/sample_submission.csv", "s2", "s9"))),
     Bad("a submission is to be written over a folder", "predict model --data data --to data"),
     Bad("neither data nor recordings", "predict model --to out.csv"),

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bad_inputs.play import EXPECTED, cases, expected, play
+from bad_inputs.play import EXPECTED, Answer, cases, expected, play
 from bad_inputs.world import write_world
 
 PAGE = EXPECTED.with_name("README.md")
@@ -26,26 +27,31 @@ where, the rule, what was got, and the way out; nothing is left half-written.
 """
 
 
-def page(said: Mapping[str, Mapping[str, tuple[int, str]]]) -> str:
+def page(said: Mapping[str, Mapping[str, Answer]]) -> str:
     """The page of all cases."""
-    return "".join([HEAD, f"\n{sum(map(len, said.values()))} bad inputs.\n", *_doors(said)])
+    refused = sum(one.exit != 0 for of in said.values() for one in of.values())
+    taken = sum(map(len, said.values())) - refused
+    return "".join([HEAD, f"\n{refused} bad inputs are refused, {taken} odd ones are not.\n", *_doors(said)])
 
 
-def _doors(said: Mapping[str, Mapping[str, tuple[int, str]]]) -> Iterator[str]:
+def _doors(said: Mapping[str, Mapping[str, Answer]]) -> Iterator[str]:
     words = {(door, case.wrong): case.words for door, case in cases()}
     for door, of in said.items():
-        yield f"\n## {door}\n\n| what is wrong | command | exit | what is said |\n| --- | --- | ---: | --- |\n"
-        for wrong, (code, err) in of.items():
-            yield f"| {wrong} | `{_cell(words[door, wrong])}` | {code} | {_text(err)} |\n"
+        yield f"\n## {door}\n\n| what is there | command | exit | what is said |\n| --- | --- | ---: | --- |\n"
+        for wrong, one in of.items():
+            lines = [*one.says.splitlines(), *one.tells.splitlines()]
+            if one.leaves:
+                lines.append(f"(made or changed: {', '.join(one.leaves)})")
+            yield f"| {wrong} | `{_cell(words[door, wrong])}` | {one.exit} | {'<br>'.join(map(_text, lines))} |\n"
 
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _text(err: str) -> str:
-    safe = err.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*").replace("`", "&#96;")
-    return "<br>".join(safe.splitlines())
+def _text(said: str) -> str:
+    safe = said.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*")
+    return safe.replace("`", "&#96;")
 
 
 def main() -> None:
@@ -57,9 +63,8 @@ def main() -> None:
             place = Path(temporary) / str(number)
             place.mkdir()
             answer = play(case, template, place)
-            said.setdefault(door, {})[case.wrong] = {"exit": answer.code, "says": answer.err}
-            if answer.left or answer.code == 0 or "Traceback" in answer.err:
-                print(f"{door}: {case.wrong}: exit {answer.code}, left {answer.left}\n{answer.err}\n", file=sys.stderr)
+            kept = {name: value for name, value in asdict(answer).items() if name == "exit" or value}
+            said.setdefault(door, {})[case.wrong] = kept
     EXPECTED.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     PAGE.write_text(page(expected()), encoding="utf-8")
 

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Final
 from unittest.mock import patch
 
-from bad_inputs import calls, judged, models, sounds, spaces, studies, tables
+from bad_inputs import caches, calls, judged, models, oddities, results, sounds, spaces, studies, tables
 from bad_inputs.case import Bad, told
 from study.__main__ import main
 
@@ -26,9 +26,12 @@ DOORS: Final[Mapping[str, ModuleType]] = {
     "Tables of a competition folder": tables,
     "Sounds": sounds,
     "A study's folder": studies,
+    "Results of stages and trials": results,
+    "A spectrogram cache": caches,
     "Bundles and models": models,
     "Audits, submissions and truths": judged,
     "Command lines": calls,
+    "Oddities that are taken": oddities,
 }
 EXPECTED: Final = Path(__file__).parent / "messages.json"
 
@@ -37,9 +40,10 @@ EXPECTED: Final = Path(__file__).parent / "messages.json"
 class Answer:
     """What came of a case."""
 
-    code: int
-    err: str
-    left: tuple[str, ...]  # files that were made or changed
+    exit: int
+    says: str  # on stderr
+    tells: str  # on stdout
+    leaves: tuple[str, ...]  # files that were made, changed or removed
 
 
 def cases() -> Iterator[tuple[str, Bad]]:
@@ -49,10 +53,14 @@ def cases() -> Iterator[tuple[str, Bad]]:
             yield door, one
 
 
-def expected() -> dict[str, dict[str, tuple[int, str]]]:
-    """Exit code and message by door and case."""
+def expected() -> dict[str, dict[str, Answer]]:
+    """By door and case; what is not written down is empty."""
     said = json.loads(EXPECTED.read_text(encoding="utf-8"))
-    return {door: {wrong: (one["exit"], one["says"]) for wrong, one in of.items()} for door, of in said.items()}
+    nothing = {"says": "", "tells": ""}
+    return {
+        door: {wrong: Answer(**{**nothing, **one, "leaves": tuple(one.get("leaves", ()))}) for wrong, one in of.items()}
+        for door, of in said.items()
+    }
 
 
 def play(case: Bad, template: Path, place: Path) -> Answer:
@@ -61,15 +69,15 @@ def play(case: Bad, template: Path, place: Path) -> Answer:
     shutil.copytree(template, world, symlinks=True)
     case.make(world)
     before = _listing(world)
-    said = io.StringIO()
+    out, err = io.StringIO(), io.StringIO()
     own = {**os.environ, "XDG_CACHE_HOME": str(place / "cache"), "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
     with (
         patch.dict(os.environ, own, clear=True),
         patch.object(sys, "argv", ["rfcx-study", *shlex.split(case.words)]),
         patch("ray.init", side_effect=AssertionError("Ray was started")),
         contextlib.chdir(world),
-        contextlib.redirect_stderr(said),
-        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(err),
+        contextlib.redirect_stdout(out),
     ):
         try:
             main()
@@ -77,8 +85,8 @@ def play(case: Bad, template: Path, place: Path) -> Answer:
         except SystemExit as end:
             code = int(end.code or 0)
     after = _listing(world)
-    left = tuple(sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)))
-    return Answer(code, told(said.getvalue(), world), left)
+    changed = {told(name, world) for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    return Answer(code, told(err.getvalue(), world), told(out.getvalue(), world), tuple(sorted(changed)))
 
 
 def _listing(folder: Path) -> dict[str, str]:

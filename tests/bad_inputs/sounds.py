@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 from numpy.typing import NDArray
 
-from bad_inputs.case import Bad, both, cut, folder, gone, raw, sound
+from bad_inputs.case import Bad, Make, both, cut, folder, gone, loop, raw, sound
 
 CHECK = "check data"
+PREDICT = "predict model --data data --to out.csv"
 ONE, FLAC = "data/train/train000", "data/train/train000.flac"
 
 
@@ -19,6 +22,23 @@ def spoilt(value: float) -> NDArray[np.float64]:
     samples = noise()
     samples[100] = value
     return samples
+
+
+def not_a_number(name: str) -> Make:
+    """A recording that cannot be heard."""
+    return both(gone(f"{name}.flac"), sound(f"{name}.wav", lambda: spoilt(np.nan), subtype="FLOAT"))
+
+
+def nowhere(name: str) -> Make:
+    """A link to a file that is not there."""
+    return lambda world: (world / name).symlink_to("nowhere.flac")
+
+
+def wav_of(claimed: int) -> bytes:
+    """A WAV of 100 bytes of sound whose header claims more."""
+    form = struct.pack("<HHIIHH", 1, 1, 8000, 16000, 2, 16)
+    head = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", claimed)
+    return b"RIFF" + struct.pack("<I", claimed) + head + bytes(100)
 
 
 CASES = [
@@ -45,6 +65,14 @@ CASES = [
         "prepare data --cache cache",
         both(gone(FLAC), sound(f"{ONE}.wav", lambda: spoilt(np.inf), subtype="FLOAT")),
     ),
+    Bad("a recording has eight channels", CHECK, sound(FLAC, lambda: noise(channels=8))),
+    Bad("a recording lasts 700 s", CHECK, sound(FLAC, lambda: noise(700.0))),
+    Bad("a recording is a link to itself", CHECK, loop(FLAC)),
+    Bad("a recording is a link to nothing", CHECK, both(gone(FLAC), nowhere(FLAC))),
+    Bad("a WAV's header claims hours", CHECK, both(gone(FLAC), raw(f"{ONE}.wav", wav_of(2**31)))),
+    Bad("a test recording holds what is not a number", PREDICT, not_a_number("data/test/test000")),
+    Bad("no test recording can be heard", PREDICT, both(*(not_a_number(f"data/test/test00{k}") for k in range(3)))),
+    Bad("a test recording is empty", PREDICT, raw("data/test/test000.flac", b"")),
     Bad("a test recording is cut short", CHECK, cut("data/test/test000.flac", 0.5)),
     Bad("a recording is an MP3 by another name", CHECK, raw(FLAC, b"ID3\x03" + bytes(5000))),
 ]

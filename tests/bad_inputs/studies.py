@@ -10,6 +10,9 @@ STUDY = "study/study.json"
 CONFIRM = "confirm study --top 1 --replicates 2 --data data"
 
 
+NO_ARMS = '{"v": 1, "by": null, "replicates": [1], "arms": [], "raised": []}'
+
+
 def ledger(old: str, new: str) -> Make:
     """The ledger, changed at its first place that says so."""
     return swap(LEDGER, old, new)
@@ -66,6 +69,9 @@ CASES = [
     Bad("a knob is asked about that was not searched", "compare study --by stage1.epochs"),
     Bad("a knob is asked about that is none", "compare study --by stage3.site"),
     Bad("a figure is unknown", "compare study --figure auc"),
+    Bad("confirm.json is cut short", "compare study", text("study/confirm.json", '{"v": 1, "by"')),
+    Bad("confirm.json names no arms", "compare study", text("study/confirm.json", NO_ARMS)),
+    Bad("confirm.json is a folder", "compare study", folder("study/confirm.json")),
     Bad("no arms were listed", "arms study"),
     Bad("the truth's folder is missing", "truth study nowhere --data data"),
     Bad("the truth's folder holds no truth", "truth study model --data data"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bad_inputs.case import Bad, Make, both, folder, gone, more, raw, swap, text
+from bad_inputs.case import Bad, Make, both, folder, gone, loop, more, raw, swap, text
 
 CHECK = "check data"
 ROW = "train000,0,1,0.5,300.0,1.5,700.0"
@@ -76,6 +76,21 @@ CASES = [
     Bad("an id is an emoji", CHECK, tp("🐸,0,1,0.5,300.0,1.5,700.0")),
     Bad("an id is a formula", CHECK, tp("=cmd|'/c calc'!A0,0,1,0.5,300.0,1.5,700.0")),
     Bad("an id is markup", CHECK, tp("<script>alert(1)</script>,0,1,0.5,300.0,1.5,700.0")),
+    Bad("an id has an escape sequence", CHECK, tp("\x1b[2Jtrain,0,1,0.5,300.0,1.5,700.0")),
+    Bad("an id holds a NUL", CHECK, tp("train\x00000,0,1,0.5,300.0,1.5,700.0")),
+    Bad("a time has an underscore", CHECK, tp("train000,0,1,0_5,300.0,1.5,700.0")),
+    Bad("a songtype is missing", CHECK, tp("train000,0,,0.5,300.0,1.5,700.0")),
+    Bad("a songtype is a word", CHECK, tp("train000,0,call,0.5,300.0,1.5,700.0")),
+    Bad("a species is beyond counting", CHECK, tp("train000,1e300,1,0.5,300.0,1.5,700.0")),
+    Bad("a quotation mark is never closed", CHECK, tp('"' + ROW)),
+    Bad("a value is longer than a book", CHECK, tp("x" * 200_000 + ",0,1,0.5,300.0,1.5,700.0")),
+    Bad("a table is a link to itself", CHECK, loop("data/train_tp.csv")),
+    Bad("train_fp.csv has a header only", CHECK, text("data/train_fp.csv", HEAD + "\n")),
+    Bad("a false positive has no length", CHECK, more("data/train_fp.csv", "train000,0,1,0.5,300.0,0.5,700.0\n")),
+    Bad("sample_submission.csv is empty", CHECK, text("data/sample_submission.csv", "")),
+    Bad("sample_submission.csv has no rows", CHECK, text("data/sample_submission.csv", "recording_id,s0,s1\n")),
+    Bad("a submission's row is short", CHECK, sample("test001,0.5,0.5,0.5", "test001,0.5")),
+    Bad("recordings.csv is no UTF-8", CHECK, raw("data/recordings.csv", b"recording_id,site\ntrain000,\xff\n")),
     Bad("a submission's first column is another", CHECK, sample("recording_id,s0", "id,s0")),
     Bad("a submission has no species", CHECK, text("data/sample_submission.csv", "recording_id\ntest000\n")),
     Bad("a submission has one species", CHECK, text("data/sample_submission.csv", "recording_id,s0\ntest000,0\n")),
