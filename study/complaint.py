@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 _KINDS: Final = {
     "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number of fewer digits",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_parsing": "a number",

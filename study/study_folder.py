@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import platform
 import subprocess
@@ -15,6 +17,7 @@ from rfcx_model.errors import InputError
 from rfcx_model.folds import folds_hash
 from rfcx_model.hyperparameters import Network
 from rfcx_model.network import pretrained_digest
+from study.call_tables import harmless
 from study.order import Order
 from study.scored import write_ruler
 from study.setting import Setting, trial_seed
@@ -99,12 +102,13 @@ def write_study(study: Study, setting: Setting, folder: Path, order: Order) -> N
 def write_folds(study: Study, setting: Setting, folder: Path, replicates: int) -> None:
     """folds.csv with the partitions of so many replicates; fold −1 is the lockbox."""
     ids = setting.recordings.train["recording_id"]
-    rows = [
-        f"{recording},{replicate},{fold}\n"
-        for replicate in range(replicates)
-        for recording, fold in zip(ids, setting.folds(trial_seed(study.search.seed, replicate)), strict=True)
-    ]
-    write_whole(folder / "folds.csv", "recording_id,replicate,fold\n" + "".join(rows))
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("recording_id", "replicate", "fold"))
+    for replicate in range(replicates):
+        folds = setting.folds(trial_seed(study.search.seed, replicate))
+        table.writerows((harmless(one), replicate, fold) for one, fold in zip(ids, folds, strict=True))
+    write_whole(folder / "folds.csv", text.getvalue())
 
 
 def versions() -> dict[str, str]:

@@ -170,9 +170,14 @@ def _is_told(event: Mapping[str, Any]) -> bool:
         metrics = event["metrics"]
         return isinstance(metrics, dict) and all(_is_number(value) for value in metrics.values())
     if event["event"] == "ended":
-        return event["state"] in get_args(EndState) and _is_number(event.get("score"))
+        known = event["state"] in get_args(EndState)
+        return known and _is_number(event.get("score")) and _is_inside(event.get("scores"))
     name = event.get("name", "")
     return isinstance(event["config"], dict) and isinstance(name, str) and not set(name) & set("/\\\0")
+
+
+def _is_inside(name: object) -> bool:
+    return name is None or (isinstance(name, str) and not name.startswith("/") and ".." not in name.split("/"))
 
 
 def _is_number(value: object) -> bool:

@@ -14,9 +14,10 @@ def wrong_call(error: Any) -> str | None:
     """
     kind = type(error).__name__
     context = getattr(error, "ctx", None)
-    if kind == "NoArgsIsHelpError" or context is None:
+    if kind == "NoArgsIsHelpError":
         return None
-    return f"{context.command_path}: {_rule(kind, error)} See `{context.command_path} --help`."
+    path = "rfcx-study" if context is None else context.command_path
+    return f"{path}: {_rule(kind, error)} See `{path} --help`."
 
 
 def _rule(kind: str, error: Any) -> str:
@@ -31,7 +32,8 @@ def _rule(kind: str, error: Any) -> str:
         near = error.possibilities or []
         return f"there is no option {error.option_name}." + (f" Did you mean {' or '.join(near)}?" if near else "")
     if kind == "BadOptionUsage":
-        return f"{error.option_name} must have a value."
+        takes = "takes no value" if "does not take" in str(error.message) else "must have a value"
+        return f"{error.option_name} {takes}."
     text = str(error.format_message()).rstrip(".")
     return text if text.endswith("?") else f"{text}."
 

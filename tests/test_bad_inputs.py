@@ -31,6 +31,7 @@ OF_OTHERS = (
         "tokenizing",
         "Invalid value for",
         "Usage:",
+        "Error: ",
         "object at",
     ),
     *("KeyError", "TypeError", "site-packages", "allow_pickle", "zip file", "pickled"),

@@ -201,6 +201,14 @@ def test_a_link_out_of_a_models_folder_is_not_taken_for_its_file(world: Path, tm
     assert "a secret" not in str(told.value)
 
 
+def test_a_link_in_a_bundles_place_tells_nothing_of_what_it_leads_to(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("a secret", encoding="utf-8")
+    (tmp_path / "config.json").symlink_to(tmp_path / "secret")
+    with pytest.raises(InputError, match="must be JSON") as told:
+        bundle.load_bundle(tmp_path)
+    assert "a secret" not in str(told.value)
+
+
 @given(st.text(st.characters(codec="utf-8")))
 def test_no_name_becomes_a_formula_a_second_cell_or_a_second_row(name: str) -> None:
     told = harmless(name)

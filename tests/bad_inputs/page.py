@@ -17,7 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bad_inputs.play import EXPECTED, Answer, cases, expected, play
 from bad_inputs.world import write_world
+from rfcx_model.errors import printable
 
+LONGEST = 100
 PAGE = EXPECTED.with_name("README.md")
 HEAD = """# What is said about bad inputs
 
@@ -45,8 +47,9 @@ def _doors(said: Mapping[str, Mapping[str, Answer]]) -> Iterator[str]:
             yield f"| {wrong} | `{_cell(words[door, wrong])}` | {one.exit} | {'<br>'.join(map(_text, lines))} |\n"
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def _cell(words: str) -> str:
+    shown = words if len(words) <= LONGEST else f"{words[:LONGEST]}..."
+    return printable(shown).replace("|", "\\|")
 
 
 def _text(said: str) -> str:

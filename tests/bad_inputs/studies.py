@@ -59,6 +59,8 @@ CASES = [
     Bad("a trial's state is unknown", REPORT, ledger('"state":"COMPLETE"', '"state":"DONE"')),
     Bad("a trial's score is a word", REPORT, ledger('"score":0.45', '"score":"high"')),
     Bad("a trial's name leads out of the folder", REPORT, ledger('"name":"0000-', '"name":"../0000-')),
+    Bad("a trial's scores lie out of its folder", REPORT, ledger('"reason":""', '"scores":"../../x.npz","reason":""')),
+    Bad("a trial's scores are a number", REPORT, ledger('"reason":""', '"scores":7,"reason":""')),
     Bad("a trial is asked for that is not there", "export study --to out --trial 7"),
     Bad("a trial is asked for that never was one", "reproduce study 7 --data data"),
     Bad("the target of an export exists", "export study --to bundle"),
