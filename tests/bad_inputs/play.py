@@ -74,7 +74,6 @@ def play(case: Bad, template: Path, place: Path) -> Answer:
     with (
         patch.dict(os.environ, own, clear=True),
         patch.object(sys, "argv", ["rfcx-study", *shlex.split(case.words)]),
-        patch("ray.init", side_effect=AssertionError("Ray was started")),
         contextlib.chdir(world),
         contextlib.redirect_stderr(err),
         contextlib.redirect_stdout(out),
@@ -84,6 +83,7 @@ def play(case: Bad, template: Path, place: Path) -> Answer:
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)
+    assert "ray" not in sys.modules or not sys.modules["ray"].is_initialized(), "a bad input was met after Ray started"
     after = _listing(world)
     changed = {told(name, world) for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     return Answer(code, told(err.getvalue(), world), told(out.getvalue(), world), tuple(sorted(changed)))
