@@ -80,10 +80,9 @@ def listen(path: Path, model: Model, compute: Compute, piece_s: float = PIECE_S)
                 low = piece.core_first - piece.first
                 yield piece.core_first, said[low : low + piece.core_last - piece.core_first]
     except soundfile.LibsndfileError as error:
-        said_why = error.error_string.strip() or "its end is missing"
-        raise InputError(f"{path}: must decode to its end, but it is broken ({said_why}). Copy it again.") from error
+        raise InputError(f"{path}: must decode to its end, but breaks off or is no sound. Copy it again.") from error
     except OSError as error:
-        raise InputError(f"{path}: must be readable, but reading it failed: {error.strerror}. Mend it.") from error
+        raise InputError(f"{path}: must be readable, but: {error.strerror}. Mend it.") from error
 
 
 def _read(sound: soundfile.SoundFile, path: Path, piece: Piece, frontend: Frontend) -> np.ndarray:

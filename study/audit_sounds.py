@@ -61,6 +61,6 @@ def _read(clip: Clip, rate_hz: int) -> np.ndarray:
             sound.seek(min(round(clip.start_s * own_hz), sound.frames))
             heard = sound.read(round(clip.duration_s * own_hz), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise InputError(f"{clip.path}: must decode, but it is broken ({error}). Copy the file again.") from error
+        raise InputError(f"{clip.path}: must decode to its end, but is broken or no sound. Copy it again.") from error
     mono: np.ndarray = heard.mean(axis=1)
     return resample(mono, own_hz, rate_hz).clip(-1.0, 1.0)

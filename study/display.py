@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeft
 
+from rfcx_model.errors import printable
+
 LINE_EVERY_S = 10.0
 
 
@@ -71,7 +73,7 @@ class Display:
     def say(self, text: str) -> None:
         """A line that stays."""
         console = self._progress.console if self._progress is not None else self.console
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(printable(text), markup=False, soft_wrap=True)
 
     def _left(self) -> str:
         """As long again for what is left as what was done since the phase began; what stood there before is no part."""

@@ -228,8 +228,8 @@ def _calls(path: Path, model: Model, detector: Detector, place: Compute) -> Told
         ]
     except InputError as error:
         return error
-    except soundfile.LibsndfileError as error:
-        return InputError(f"{path}: must be a sound file, but it cannot be opened ({error.error_string.strip()}).")
+    except soundfile.LibsndfileError:
+        return InputError(f"{path}: must be FLAC, WAV, OGG or MP3, but its header is none of theirs. Copy it again.")
     return Told(sorted(calls, key=lambda call: (call.start_s, call.species)), digest, info.samplerate / 2)
 
 

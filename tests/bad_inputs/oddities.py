@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bad_inputs.case import Bad, Make, both, gone, more, raw, sound, swap
-from bad_inputs.sounds import FLAC, ONE, noise
+from bad_inputs.sounds import FIELD, FLAC, ONE, field, noise
 from bad_inputs.tables import ROW
 
 CHECK = "check data --folds 2"
@@ -69,5 +69,9 @@ CASES = [
     Bad("a recording is a WAV of floats", CHECK, both(gone(FLAC), sound(f"{ONE}.wav", noise, subtype="FLOAT"))),
     Bad("a recording is in no table", CHECK, sound("data/train/more.flac", noise)),
     Bad("another file lies among the recordings", CHECK, raw("data/train/notes.txt", b"heard at dawn")),
+    Bad("a field recording of 1 Hz", FIELD, field(sound("field/a.wav", noise, 1))),
+    Bad("a field recording of a tenth of a second", FIELD, field(sound("field/a.wav", lambda: noise(0.1)))),
+    Bad("a field recording of eight channels", FIELD, field(sound("field/a.wav", lambda: noise(channels=8)))),
+    Bad("a field recording's name is a formula", FIELD, field(sound("field/=1+1.wav", noise))),
     Bad("fewer recordings of a species than folds", "check data --folds 3"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from bad_inputs.case import Bad, Make, both, cut, folder, gone, loop, raw, sound
 
 CHECK = "check data"
+FIELD = "predict model --recordings field --to calls --threshold 1"
 PREDICT = "predict model --data data --to out.csv"
 ONE, FLAC = "data/train/train000", "data/train/train000.flac"
 
@@ -27,6 +29,21 @@ def spoilt(value: float) -> NDArray[np.float64]:
 def not_a_number(name: str) -> Make:
     """A recording that cannot be heard."""
     return both(gone(f"{name}.flac"), sound(f"{name}.wav", lambda: spoilt(np.nan), subtype="FLOAT"))
+
+
+def field(make: Make) -> Make:
+    """A folder of field recordings that holds this."""
+    return both(folder("field"), make)
+
+
+def endless(name: str) -> Make:
+    """A recording one of whose samples is infinite."""
+    return sound(name, lambda: spoilt(np.inf), subtype="FLOAT")
+
+
+def copied(name: str, to: str) -> Make:
+    """A file stands in another place, too."""
+    return lambda world: shutil.copyfile(world / name, world / to)
 
 
 def nowhere(name: str) -> Make:
@@ -70,6 +87,13 @@ CASES = [
     Bad("a recording is a link to itself", CHECK, loop(FLAC)),
     Bad("a recording is a link to nothing", CHECK, both(gone(FLAC), nowhere(FLAC))),
     Bad("a WAV's header claims hours", CHECK, both(gone(FLAC), raw(f"{ONE}.wav", wav_of(2**31)))),
+    Bad("a field recording is text", FIELD, field(raw("field/a.wav", b"This is not a sound." * 100))),
+    Bad("a field recording is empty", FIELD, field(raw("field/a.wav", b""))),
+    Bad("a field recording is cut short", FIELD, field(both(copied(FLAC, "field/a.flac"), cut("field/a.flac", 0.5)))),
+    Bad("a field recording holds what is infinite", FIELD, field(endless("field/a.wav"))),
+    Bad("a field recording's name steers the terminal", FIELD, field(raw("field/\x1b[2Ja.wav", b"text"))),
+    Bad("a field recording is a folder", FIELD, field(folder("field/a.wav"))),
+    Bad("a field recording is a link to itself", FIELD, field(loop("field/a.wav"))),
     Bad("a test recording holds what is not a number", PREDICT, not_a_number("data/test/test000")),
     Bad("no test recording can be heard", PREDICT, both(*(not_a_number(f"data/test/test00{k}") for k in range(3)))),
     Bad("a test recording is empty", PREDICT, raw("data/test/test000.flac", b"")),
