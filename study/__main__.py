@@ -64,7 +64,8 @@ def main() -> None:
 def _refusal(error: Exception) -> int:
     """Print a user's mistake or a failed run in a line or two; anything else is a defect and keeps its traceback."""
     from rfcx_model.errors import InputError, RunError, printable
-    from study.trials import LedgerError, LostLedgerError
+    from study.events import LedgerError
+    from study.trials import LostLedgerError
 
     if isinstance(error, InputError | LedgerError):
         typer.echo(f"rfcx-study: {printable(str(error))}", err=True)

@@ -17,7 +17,8 @@ import torch
 from rfcx_model import compute
 from rfcx_model.errors import InputError, RunError
 from rfcx_model.metrics import THRESHOLD
-from rfcx_model.recordings import load, load_to_predict
+from rfcx_model.recordings import load
+from rfcx_model.to_predict import load_to_predict
 from rfcx_model.window_scores import WindowScores, window_scores
 from study import audit_folder, audit_sounds
 from study.audit_folder import INSTRUCTIONS, Design, Drawn, Population, Sample

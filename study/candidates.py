@@ -11,51 +11,17 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import leaks
+from study.declaration import Candidate, Declaration, declaration, declare, refuse_fewer
 from study.facts import finite, is_ranked_in_search
-from study.json_file import read_object
 from study.knob import Knob, suggestion
 from study.space import Study, differs
 from study.trials import Trial
-from study.whole_file import write_whole
-
-DECLARED: Final = "confirm.json"
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A setting that is confirmed. `trial` is the search's trial that it was chosen from."""
-
-    label: str
-    arm: Any  # the value of the knob that was asked about; None where none was
-    config: Mapping[str, Any]  # every knob
-    trial: int
-    baseline: bool = False
-    by: str | None = None  # the knob whose arm it is the best of
-
-
-@dataclass(frozen=True)
-class Declaration:
-    """What was asked for last. `raised` holds the numbers of replicates that were declared before and raised."""
-
-    by: str | None
-    replicates: tuple[int, ...]
-    arms: tuple[Candidate, ...]
-    raised: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """One setting in one replicate that is still to be run; `trial` is the unfinished trial that does it already."""
-
-    config: Mapping[str, Any]
-    replicate: int
-    trial: Trial | None
 
 
 @dataclass(frozen=True)
@@ -79,9 +45,7 @@ class Wanted:
             raise InputError("confirm: --fill evens out the arms of a knob, so --by KNOB must be given with it.")
         if self.fill and study.search.sampler == "grid":
             raise InputError("confirm: --fill is for a search; a grid gives all its arms the same. Leave --fill out.")
-        before = declaration(folder)
-        if before is not None and self.replicates < len(before.replicates):
-            raise _fewer(folder, len(before.replicates), self.replicates)
+        refuse_fewer(folder, declaration(folder), self.replicates)
         if self.fill and self.by is not None:
             chances(study, trials, self.by)
         else:
@@ -231,75 +195,3 @@ def _baseline(folder: Path, study: Study, trials: Sequence[Trial]) -> Candidate:
 
 def _label(study: Study, trial: Trial) -> str:
     return differs(study, study.params_of(trial.config))
-
-
-def declare(folder: Path, study: Study, by: str | None, arms: Sequence[Candidate], count: int) -> Declaration:
-    """Write down what will be run, beside what was declared before, and return it.
-
-    Settings that were declared earlier stay, after the new ones, and run as often. The number of replicates can be
-    raised, never lowered.
-
-    Raises:
-        InputError: fewer replicates are asked for than were declared, or confirm.json cannot be read.
-    """
-    before = declaration(folder)
-    raised: tuple[int, ...] = ()
-    if before is not None:
-        known = len(before.replicates)
-        if count < known:
-            raise _fewer(folder, known, count)
-        raised = (*before.raised, known) if count > known else before.raised
-        old = {json.dumps(one.config, sort_keys=True): one for one in before.arms}
-        asked = [(one, old.pop(json.dumps(one.config, sort_keys=True), None)) for one in arms]
-        arms = [known if known is not None and one.by is None else one for one, known in asked] + list(old.values())
-    first = study.search.replicates
-    told = Declaration(by, tuple(range(first, first + count)), tuple(arms), raised)
-    write_whole(folder / DECLARED, json.dumps({"v": 1, **asdict(told)}, indent=1) + "\n")
-    return told
-
-
-def _fewer(folder: Path, known: int, asked: int) -> InputError:
-    return InputError(
-        f"{folder / DECLARED}: {known} replicates were declared, so --replicates must be {known} or more, but got "
-        f"{asked}: to stop early when a look pleases is what declaring is against."
-    )
-
-
-def declaration(folder: Path) -> Declaration | None:
-    """What was declared; None where nothing was.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    path, way_out = folder / DECLARED, "Restore it, or remove it and confirm again."
-    try:
-        told = read_object(path, way_out)
-        arms = tuple(Candidate(**one) for one in told["arms"])
-        made = Declaration(told["by"], tuple(told["replicates"]), arms, tuple(told["raised"]))
-    except FileNotFoundError:
-        return None
-    except (KeyError, TypeError):
-        made = None
-    if made is None or not _is_whole(made):
-        raise InputError(f"{path}: must be what `confirm` wrote, but is not. {way_out}")
-    return made
-
-
-def _is_whole(told: Declaration) -> bool:
-    arms = all(isinstance(one.label, str) and isinstance(one.config, dict) for one in told.arms)
-    numbers = all(isinstance(one, int) for one in (*told.replicates, *told.raised))
-    named = told.by is None or isinstance(told.by, str)
-    return bool(told.arms and told.replicates) and arms and numbers and named
-
-
-def left(told: Declaration, trials: Iterable[Trial]) -> list[Repeat]:
-    """What is still to be run: all settings of a replicate before the next one, so that each is whole early."""
-    repeats = [trial for trial in trials if trial.origin == "confirm"]
-    found = []
-    for replicate in told.replicates:
-        for one in told.arms:
-            mine = [t for t in repeats if t.replicate == replicate and dict(t.config) == dict(one.config)]
-            if not any(trial.state == "COMPLETE" for trial in mine):
-                open_ = next((trial for trial in mine if trial.state in ("RUNNING", "STOPPED")), None)
-                found.append(Repeat(one.config, replicate, open_))
-    return found

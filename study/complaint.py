@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from rfcx_model.errors import cut
+
 _KINDS: Final = {
     "int_parsing": "a whole number",
     "int_parsing_size": "a whole number of fewer digits",
@@ -22,7 +24,6 @@ _KINDS: Final = {
     "tuple_type": "an array",
     "dataclass_type": "an object",
 }
-_SHOWN: Final = 60
 
 
 def complaint(error: ValidationError) -> str:
@@ -45,5 +46,4 @@ def rule(fact: Mapping[str, Any]) -> str:
 
 def shown(value: object) -> str:
     """A value as it is told, the long ones cut."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return cut(repr(value))

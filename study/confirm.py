@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rfcx_model.hyperparameters import build
-from study.candidates import Declaration, Wanted, chances, left
+from study.candidates import Wanted, chances
+from study.declaration import Declaration, left
 from study.display import Display
 from study.launch import ready
 from study.listed_searcher import Listed

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from study.arms import Estimate, estimate
-from study.candidates import Candidate, Declaration, declaration
+from study.declaration import Candidate, Declaration, declaration
 from study.facts import finite
 from study.tables import Table, number, signed
 from study.trials import Trial

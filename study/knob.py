@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import UNSEARCHABLE, build, knobs
+from study.complaint import rule
 
 Role = Literal["scientific", "nuisance"]
 Value = bool | int | float | str
@@ -131,9 +132,7 @@ def problem_of(values: Mapping[str, Any], only: str = "") -> str:
         for fact in error.errors():
             if only and ".".join(str(part) for part in fact["loc"][:2]) != only:
                 continue
-            if fact["type"] == "value_error":
-                return fact["msg"].removeprefix("Value error, ")
-            return "must be " + fact["msg"].removeprefix("Input should be ")
+            return rule(fact)
     return ""
 
 

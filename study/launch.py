@@ -67,7 +67,7 @@ def ready(study: Study, recordings: Recordings, folder: Path, order: Order, disp
     """
     import_meanwhile(SLOW, "study.report")
     alone = order.address is None and trains_on_all_cores(study.resources)
-    with session(order.address, warm="study.warm" if alone else None):
+    with session(order.address, warm=alone):
         from study.place import held
 
         with held(study, recordings, folder, order, display) as place:

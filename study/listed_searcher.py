@@ -10,8 +10,9 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from study.events import EndState
 from study.space import Params
-from study.trials import EndState, Origin, Trial
+from study.trials import Origin, Trial
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import leaks
-from study.candidates import declaration
+from study.declaration import declaration
 from study.facts import short_names, shown
 from study.knob import Knob, suggestion
 from study.study_json import active_values, searched_knobs

@@ -21,18 +21,20 @@ from study.ray_environment import WORKERS
 from study.ray_folder import ray_folder
 
 LOCAL_STORE_BYTES: Final = 200 * 1024**2  # Ray carries boxes and configs; spectrograms are memory-mapped files
-IDLE_MS: Final = "RAY_idle_worker_killing_time_threshold_ms"
-PRELOADED: Final = "RAY_preload_python_modules"
+WARM: Final = {
+    "RAY_preload_python_modules": "study.warm",
+    "RAY_idle_worker_killing_time_threshold_ms": "20000",  # Tune reserves cores before it uses a process
+}
 AGAIN_S = 2.0
 
 
 @contextlib.contextmanager
-def session(address: str | None, warm: str | None = None) -> Iterator[None]:
+def session(address: str | None, *, warm: bool = False) -> Iterator[None]:
     """Ray, up. A local cluster listens on loopback only and leaves no process and no folder behind.
 
     Args:
         address: of a cluster that runs; a local one is started without
-        warm: what a local one's workers import as they start, a process a core: what trials need takes seconds
+        warm: have a local one's workers, a process a core, import as they start what trials need: it takes seconds
 
     Raises:
         InputError: there is no cluster at the address, or it cannot be joined.
@@ -57,14 +59,14 @@ def session(address: str | None, warm: str | None = None) -> Iterator[None]:
     with ray_folder() as folder:
         try:
             _start(folder, warm)
-            with _heard_interrupts(), contextlib.nullcontext() if warm is None else _any_process_will_do():
+            with _heard_interrupts(), _any_process_will_do() if warm else contextlib.nullcontext():
                 yield
         finally:
             _shut_down()
 
 
-def _start(folder: Path, warm: str | None) -> None:
-    own = {} if warm is None else {PRELOADED: warm, IDLE_MS: "20000"}  # Tune reserves cores before it uses a process
+def _start(folder: Path, warm: bool) -> None:
+    own = WARM if warm else {}
     os.environ.update(own)
     try:
         ray.init(

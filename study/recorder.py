@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from study.display import Display
+from study.events import EndState
 from study.space import Study
 from study.tally import Tally
 from study.tensorboard import TrialBoard
-from study.trials import EndState, EpochRecord, Ledger, Origin, Trial, fold, restarted
+from study.trials import EpochRecord, Ledger, Origin, Trial, fold, restarted
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from ray.tune.search import Searcher
 
 from study import objective
 from study.early_stages import MOST_HELD, EarlyStages
+from study.events import EndState
 from study.sampler import sampler
 from study.space import Params, Study, distribution, suggest
-from study.trials import EndState, Origin, Trial
+from study.trials import Origin, Trial
 
 _NEVER_ASKED: Final = "confirm"
 

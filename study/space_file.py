@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import knobs
+from study.complaint import rule
 from study.knob import Knob, Role, check_value, read_knob, suggestion
 from study.space import Params, Study
 from study.space_arms import arms_of
@@ -93,8 +94,7 @@ def _settings(where: str, kind: type[Any], tables: Mapping[str, Any]) -> Any:
     except ValidationError as error:
         fact = error.errors()[0]
         key = str(fact["loc"][0])
-        rule = fact["msg"].removeprefix("Input should be ")
-        raise InputError(f"{where}: [{name}] `{key}` must be {rule}, but got {key}={fact['input']!r}.") from None
+        raise InputError(f"{where}: [{name}] `{key}` {rule(fact)}, but got {key}={fact['input']!r}.") from None
 
 
 def _knobs(where: str, tables: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[list[Knob], dict[str, Any]]:

@@ -17,7 +17,7 @@ import torch
 from rfcx_model import compute, predict, priors
 from rfcx_model.errors import InputError, RunError
 from rfcx_model.labels import Floats
-from rfcx_model.recordings import ToPredict, load_to_predict
+from rfcx_model.to_predict import ToPredict, load_to_predict
 from study.display import Display
 from study.machine import cores
 from study.model_folder import digest, fitted_priors, load_model_for, read_config

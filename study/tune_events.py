@@ -12,13 +12,14 @@ from ray import tune
 
 from rfcx_model.errors import RunError, last_line
 from study.desk import pass_on
+from study.events import EndState
 from study.nodes import Patience
 from study.recorder import Recorder, Start
 from study.scheduler import StudyScheduler
 from study.setting import trial_seed
 from study.silence import Silence
 from study.trainable import Job, trial_name
-from study.trials import EndState, Origin
+from study.trials import Origin
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 

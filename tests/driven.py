@@ -14,13 +14,14 @@ from rich.console import Console
 
 from study.budget import spent
 from study.display import Display
+from study.events import EndState
 from study.optuna_journal import OptunaJournal
 from study.recorder import Mirror, Recorder, Start
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
 from study.space import Study, load
 from study.trainable import trial_name
-from study.trials import EndState, Ledger, read_trials
+from study.trials import Ledger, read_trials
 
 EPOCHS = 4
 TRIALS = 30

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from tiny import KNOBS, fixed, write_folder
 
-from study.trials import Trial, read_events, read_trials
+from study.events import read_events
+from study.trials import Trial, read_trials
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_S = 300.0
@@ -163,6 +164,16 @@ def a_place(folder: Path) -> Iterator[Place]:
     subprocess.run(["rm", "-r", str(made.temporary)], check=True)
 
 
+WRITTEN = """
+# Each epoch that reaches the store is noted, with the stage it belongs to.
+def change(module):
+    save = module.Store.save
+    def noted(self, name, state, *rest, **facts):
+        save(self, name, state, *rest, **facts)
+        with open({log!r}, "a") as file:
+            print(name, state.facts["epoch"], file=file)
+    module.Store.save = noted
+"""
 FOUND = '''
 """Found by every process of the run: changes a module as soon as it has been read."""
 import importlib.util, os, signal, sys

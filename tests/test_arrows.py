@@ -25,7 +25,7 @@ RAY = {
     "tuning",
 }
 OPTUNA = {"space", "searcher", "sampler", "optuna_journal"}
-UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "joblib", "marshal"}
+UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "joblib", "jsonpickle", "marshal", "yaml"}
 
 
 def modules(package: str) -> list[Path]:

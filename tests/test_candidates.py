@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from rfcx_model.errors import InputError
-from study.candidates import DECLARED, Wanted, best, best_of_arms, chances, declaration, declare, left, ranking
+from study.candidates import Wanted, best, best_of_arms, chances, ranking
+from study.declaration import DECLARED, declaration, declare, left
 from study.space import Study, load
 from study.trials import Origin, State, Trial
 

@@ -16,7 +16,8 @@ from place import LITTLE
 from tiny import write_folder
 from two_machines import ADDRESS, ROOT, Sandbox, sandbox
 
-from study.trials import Trial, read_events, read_trials
+from study.events import read_events
+from study.trials import Trial, read_trials
 
 EPOCHS = 24
 PATIENCE_S = 300.0

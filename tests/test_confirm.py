@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from place import FIXED, PATIENCE_S, Place, a_place, sweep
 
-from study.trials import read_events
+from study.events import read_events
 
 SPACE = """
 [scientific]

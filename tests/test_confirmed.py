@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from test_candidates import study, trial
 
-from study.candidates import best, declare
+from study.candidates import best
 from study.confirmed import Confirmation, Standing, confirmation, sentences, table
+from study.declaration import declare
 from study.space import Study
 from study.trials import Trial
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from place import LITTLE, ROOT, Place, a_place
 
-from study.trials import read_events
+from study.events import read_events
 
 TIMES = ("time", "seconds")
 """What a ledger says of the clock."""

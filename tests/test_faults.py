@@ -16,7 +16,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from place import LITTLE, Place, a_place, sweep, tamper, wait_until
 
-from study.trials import read_events
+from study.events import read_events
 
 EPOCHS = 4
 TROUBLE = """

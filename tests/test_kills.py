@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 from driven import TRIALS, Driven, space
-from place import LITTLE, PATIENCE_S, Place, a_place, tamper
+from place import LITTLE, PATIENCE_S, WRITTEN, Place, a_place, tamper
 
-from study.trials import read_events, read_trials
+from study.events import read_events
+from study.trials import read_trials
 
 KILLS, REAL_KILLS = 10, 5  # a real study takes half a minute to come back
 
@@ -70,16 +71,6 @@ def test_a_driver_killed_ten_times_ends_with_the_study_of_one_never_killed(tmp_p
     ]
 
 
-WRITTEN = """
-# Each epoch that reaches the store is noted, with the stage it belongs to.
-def change(module):
-    save = module.Store.save
-    def noted(self, name, state, *rest, **facts):
-        save(self, name, state, *rest, **facts)
-        with open({log!r}, "a") as file:
-            print(name, state.facts["epoch"], file=file)
-    module.Store.save = noted
-"""
 REAL_TRIALS, REAL_EPOCHS = 4, 8
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from place import LITTLE, Place, a_place, sweep, tamper, wait_until
 
-from study.trials import read_events
+from study.events import read_events
 
 EPOCHS = 8
 NOTHING_LEFT: tuple[list[str], list[Path]] = ([], [])

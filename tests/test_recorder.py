@@ -11,9 +11,10 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from study.display import Display
+from study.events import read_events
 from study.recorder import Recorder, Start
 from study.space import Study, load
-from study.trials import Ledger, read_events, read_trials
+from study.trials import Ledger, read_trials
 
 SPACES = Path(__file__).parent.parent / "search_spaces"
 PARAMS = {"stage3.mixup_site": "none", "stage3.pseudo_threshold": 0.5, "stage3.focal_gamma": 1.0}

@@ -14,9 +14,10 @@ import pytest
 from ray.tune.search import Searcher
 
 from study import sampler as sampler_module
+from study.events import EndState
 from study.searcher import StudySearcher
 from study.space import Study, load
-from study.trials import EndState, EpochRecord, Trial, fold
+from study.trials import EpochRecord, Trial, fold
 
 SPACE = """
 [scientific]

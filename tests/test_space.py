@@ -245,7 +245,7 @@ WRONG = {
     "no trials": (SITE + "[budget]\ntrials = 0\n", "[budget] `trials` must be greater than or equal to 1, but got trials=0."),
     "no hours": (SITE + "[budget]\nhours = -1\n", "[budget] `hours` must be greater than 0"),
     "one fold": (SITE + "[search]\nfolds = 1\n", "`folds` must be greater than or equal to 2"),
-    "a seed in quotes": (SITE + "[search]\nseed = '1'\n", "[search] `seed` must be a valid integer, but got seed='1'."),
+    "a seed in quotes": (SITE + "[search]\nseed = '1'\n", "[search] `seed` must be a whole number, but got seed='1'."),
     "grace beyond the epochs": (SITE + "[search]\ngrace = 6\n", "grace <= the measured epochs of a trial must hold, but got grace=6, epochs=5"),
     "a factor of one": (SITE + "[search]\nfactor = 1\n", "`factor` must be greater than or equal to 2"),
     "replicates beside a scheduler": (

@@ -317,7 +317,8 @@ def test_the_maker_names_all_code_that_a_result_depends_on() -> None:
     named_otherwise = {
         "hyperparameters",  # knobs are in the stage's name
         "errors",
-        "recordings",  # what they read is in the data fingerprint, and who is held out in the name
+        "recordings",  # what these read is in the data fingerprint, and who is held out in the name
+        "survey",
         "audio_files",
         "tables",
         "folds",

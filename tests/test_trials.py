@@ -16,17 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from study import events as events_module
 from study import trials
+from study.events import LedgerError, read_events
 from study.trials import (
     BASELINE,
     EpochRecord,
     Ledger,
-    LedgerError,
     LostLedgerError,
     Trial,
     fold,
     heal,
-    read_events,
     read_trial,
     read_trials,
     restarted,
@@ -471,7 +471,9 @@ def test_epochs_are_facts() -> None:
 
 
 def test_the_ledger_needs_the_standard_library_only() -> None:
-    tree = ast.parse(Path(trials.__file__).read_text(encoding="utf-8"))
-    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in imported} <= set(sys.stdlib_module_names)
+    own = (events_module, trials)
+    nodes = [node for one in own for node in ast.walk(ast.parse(Path(str(one.__file__)).read_text(encoding="utf-8")))]
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    others = imported - {one.__name__ for one in own}
+    assert {name.partition(".")[0] for name in others} <= set(sys.stdlib_module_names)

@@ -29,6 +29,7 @@ TESTS: Final = {
     "rfcx_model/losses.py": ("test_losses.py",),
     "rfcx_model/labels.py": ("test_labels.py",),
     "rfcx_model/folds.py": ("test_folds.py", "test_lockbox.py", "test_recordings.py"),
+    "study/events.py": ("test_trials.py",),
     "study/trials.py": ("test_trials.py",),
     "study/compare.py": ("test_compare.py",),
     "study/spending.py": ("test_spending.py",),

@@ -24,10 +24,10 @@ from ray.tune.schedulers import TrialScheduler
 from sampler_surfaces import KINDS, Floats, Surface, draw
 
 from study import sampler as sampler_module
+from study.events import EndState
 from study.scheduler import StudyScheduler
 from study.searcher import StudySearcher
 from study.space import Study
-from study.trials import EndState
 
 _EPOCH_NOISE: Final = 1 / 3  # of the trial's. Assumption
 _BEHIND: Final = 3.0  # spreads that a curve lacks at its start. Assumption

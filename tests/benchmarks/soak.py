@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from place import LITTLE, Place, a_place, sweep, tamper, told
 
-from study.trials import Trial, read_events
+from study.events import read_events
+from study.trials import Trial
 
 EPOCHS: Final = 2
 EARLY: Final = 50
