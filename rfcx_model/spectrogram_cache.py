@@ -39,11 +39,12 @@ from rfcx_model.spectrogram import (
     encode,
     log_mel,
     mel_basis,
+    one_thread_each,
     read_audio,
     resampled_samples,
 )
 
-CACHE_VERSION = 1  # raise it when cells of the same sound change
+CACHE_VERSION = 2  # raise it when cells of the same sound change
 _SAVE_EVERY_S = 2.0
 
 Progress = Callable[[int, int], None]
@@ -207,7 +208,7 @@ def _fill(work: Path, recordings: Recordings, frontend: Frontend, workers: int, 
     offsets = np.concatenate([[0], np.cumsum(frames)]).tolist()
     missing = np.flatnonzero(np.isnan(statistics[:, 0])).tolist()
     mel_basis(frontend)  # made once, before the threads ask for it together
-    with (work / "cells.npy").open("r+b") as file:
+    with one_thread_each(), (work / "cells.npy").open("r+b") as file:
         start = np.lib.format.open_memmap(work / "cells.npy", mode="r").offset
         pool = ThreadPoolExecutor(workers)
 

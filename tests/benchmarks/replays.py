@@ -1,8 +1,9 @@
 """How soon does a search find what random search finds? Searches replayed on a table of really trained trials.
 
 `mixup.toml` on a made-up forest: every setting of a grid over its four knobs is trained once on all folds, with the
-stages that they share. A replayed trial proposes what it likes and gets the scores of the grid's nearest setting,
-epoch by epoch, so that a search of 50 trials takes seconds.
+stages that they share; `--grid rate` has stage 3's learning rate searched, too, a knob that matters. A replayed trial
+proposes what it likes and gets the scores of the grid's nearest setting, epoch by epoch, so that a search of 50 trials
+takes seconds.
 
     random                 settings at random, all epochs
     OptunaSearch + ASHA    Ray's searcher and scheduler with their own defaults, over the same space
@@ -59,50 +60,71 @@ SMALLER: Final = {  # sounds of 24 kHz, half the windows, a shorter stage 1: wha
 }
 FOLDS: Final = 3
 SITES: Final = ("none", "input", "stage3", "stage4")
-GRID: Final[dict[str, tuple[float, ...]]] = {
-    "stage3.mixup_alpha": (0.1, 0.3, 1.0),
-    "stage3.pseudo_threshold": (0.35, 0.7, 0.9),
-    "stage3.focal_gamma": (0.0, 2.0, 4.0),
+GRIDS: Final[dict[str, dict[str, tuple[float, ...]]]] = {
+    "mixup": {
+        "stage3.mixup_alpha": (0.1, 0.3, 1.0),
+        "stage3.pseudo_threshold": (0.35, 0.7, 0.9),
+        "stage3.focal_gamma": (0.0, 2.0, 4.0),
+    },
+    "rate": {
+        "stage3.mixup_alpha": (0.1, 1.0),
+        "stage3.pseudo_threshold": (0.35, 0.9),
+        "stage3.focal_gamma": (0.0, 4.0),
+        "stage3.learning_rate": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
+    },
 }
+ALSO: Final = {"mixup": "", "rate": '"stage3.learning_rate" = { low = 3e-5, high = 1e-2, log = true }\n'}
+ON_LOG: Final = ("stage3.mixup_alpha", "stage3.learning_rate")
 TRIALS: Final = 50
 SHARED, OWN, UNSHARED, ALONE = 375, 1250, 15_000, 20_000  # fold-epochs of mixup.toml without pruning, as `plan` says
 LIMIT: Final = 400  # trials after which a search that has not found it is given up
-Setting4 = tuple[str, float, float, float]
+One = tuple[str | float, ...]
+"""A setting: the site, and a value of each of the grid's knobs in its order."""
+Table = Mapping[One, list[float]]
 Params = Mapping[str, Any]
 
 
-def nearest(params: Params) -> Setting4:
-    """The grid's setting that lies nearest: alpha by its logarithm, the others as they are."""
+@dataclass(frozen=True)
+class Bench:
+    """What is searched: the grid's knobs with their values, and the space on smaller sounds."""
 
-    def among(name: str, value: float) -> float:
-        scale = math.log if name == "stage3.mixup_alpha" else float
-        return min(GRID[name], key=lambda one: abs(scale(one) - scale(value)))
+    folder: Path
+    name: str
 
-    site = str(params["stage3.mixup_site"])
-    alpha = 0.0 if site == "none" else among("stage3.mixup_alpha", params["stage3.mixup_alpha"])
-    threshold, gamma = (among(name, params[name]) for name in ("stage3.pseudo_threshold", "stage3.focal_gamma"))
-    return site, alpha, threshold, gamma
+    @property
+    def knobs(self) -> dict[str, tuple[float, ...]]:
+        return GRIDS[self.name]
+
+    def study(self) -> Study:
+        path = self.folder / f"{self.name}.toml"
+        head, nuisance, rest = SPACE.read_text(encoding="utf-8").partition("[nuisance]\n")
+        path.write_text(head + nuisance + ALSO[self.name] + rest, encoding="utf-8")
+        study = load_space(path)
+        return replace(study, fixed={**study.fixed, **SMALLER}, search=replace(study.search, folds=FOLDS))
+
+    def nearest(self, params: Params) -> One:
+        """The grid's setting that lies nearest; without mixup there is no alpha."""
+
+        def among(name: str, values: tuple[float, ...]) -> float:
+            scale = math.log if name in ON_LOG else float
+            return min(values, key=lambda one: abs(scale(one) - scale(params[name])))
+
+        values = [among(name, values) if name in params else 0.0 for name, values in self.knobs.items()]
+        return (str(params["stage3.mixup_site"]), *values)
+
+    def settings(self) -> list[One]:
+        """All of the grid."""
+        alphas, *others = self.knobs.values()
+        pairs: list[One] = [("none", 0.0), *product(SITES[1:], alphas)]
+        return [(*pair, *rest) for pair, rest in product(pairs, product(*others))]
 
 
-def grid() -> list[Setting4]:
-    """All settings; without mixup there is no alpha."""
-    alphas, thresholds, gammas = GRID.values()
-    pairs = [("none", 0.0), *product(SITES[1:], alphas)]
-    return [(*pair, threshold, gamma) for pair, threshold, gamma in product(pairs, thresholds, gammas)]
-
-
-def studied() -> Study:
-    """The space, on smaller sounds."""
-    study = load_space(SPACE)
-    return replace(study, fixed={**study.fixed, **SMALLER}, search=replace(study.search, folds=FOLDS))
-
-
-def trained(folder: Path, one: Setting4) -> dict[str, Any]:
+def trained(bench: Bench, one: One) -> dict[str, Any]:
     """One setting on all folds: its score after each epoch."""
-    study = studied()
+    study, folder = bench.study(), bench.folder
     recordings = load(folder / "forest")
     setting = Setting(recordings, study.search.folds, folder / "cache", folder / "store", threads=1)
-    names = ("stage3.mixup_site", *GRID)
+    names = ("stage3.mixup_site", *bench.knobs)
     params = {name: value for name, value in zip(names, one, strict=True) if not (name.endswith("alpha") and not value)}
     hyperparameters, seed = study.hyperparameters(params), trial_seed(study.search.seed, 0)
     place = workshop(setting, hyperparameters, seed, lease=Alone(), tick=lambda _: None)
@@ -111,23 +133,24 @@ def trained(folder: Path, one: Setting4) -> dict[str, Any]:
     return {"setting": one, "scores": [objective.score(study.objective, epoch.metrics) for epoch in epochs]}
 
 
-def table(folder: Path, recordings: int) -> dict[Setting4, list[float]]:
+def table(bench: Bench, recordings: int) -> Table:
     """The grid's scores; what is not there yet is trained."""
+    folder = bench.folder
     if not (folder / "forest").exists():
         options = Forest(
             train_recordings=recordings, test_recordings=1, duration_s=30.0, sample_rate_hz=24_000, species=8
         )
         write(options, folder / "forest", workers=2)
-    path = folder / "table.jsonl"
+    path = folder / f"{bench.name}.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     known = {tuple(line["setting"]): line["scores"] for line in map(json.loads, lines)}
-    left = [one for one in grid() if one not in known]
+    left = [one for one in bench.settings() if one not in known]
     if left:
         first, *rest = left
         with path.open("a", encoding="utf-8") as file:
-            found = trained(folder, first)  # the stages that all share, once
+            found = trained(bench, first)  # the stages that all share, once
             with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as workers:
-                for line in chain([found], workers.map(partial(trained, folder), rest)):
+                for line in chain([found], workers.map(partial(trained, bench), rest)):
                     file.write(json.dumps(line) + "\n")
                     file.flush()
                     known[tuple(line["setting"])] = line["scores"]
@@ -188,14 +211,11 @@ class AsShipped:
     """OptunaSearch and ASHAScheduler with their own defaults; Optuna is told a stopped trial as complete."""
 
     def __init__(self, study: Study, seed: int, planned: int) -> None:
-        knobs = {knob.name: knob for knob in study.knobs}
-
         def space(trial: Any) -> None:
             site = trial.suggest_categorical("stage3.mixup_site", list(SITES))
-            for name in GRID:
-                knob = knobs[name]
-                if site != "none" or name != "stage3.mixup_alpha":
-                    trial.suggest_float(name, knob.low, knob.high, log=knob.log)
+            for knob in study.knobs:
+                if not knob.choices and (site != "none" or knob.name != "stage3.mixup_alpha"):
+                    trial.suggest_float(knob.name, knob.low, knob.high, log=knob.log)
 
         self._searcher = OptunaSearch(space=space, metric="score", mode="max", seed=seed)
         self._scheduler = ASHAScheduler(time_attr="step", metric="score", mode="max", max_t=planned)
@@ -235,13 +255,13 @@ SEARCHES: Final[dict[str, Callable[[Study, int, int], Search]]] = {
 }
 
 
-def replayed(search: Search, known: Mapping[Setting4, list[float]], limit: int) -> Iterator[Played]:
+def replayed(search: Search, scores_of: Callable[[Params], list[float]], limit: int) -> Iterator[Played]:
     """Trials one after another."""
     for number in range(limit):
         params = search.propose(number)
         if params is None:
             return
-        scores = known[nearest(params)]
+        scores = scores_of(params)
         step = 1
         while search.goes_on(number, step, scores[step - 1], len(scores)):
             step += 1
@@ -258,28 +278,32 @@ def cost(trials: list[Played]) -> int:
     return sum(len(trial.scores) for trial in trials)
 
 
-def reached(search: Search, known: Mapping[Setting4, list[float]], target: float) -> int:
+def reached(search: Search, scores_of: Callable[[Params], list[float]], target: float) -> int:
     """Trial-epochs until a trial has ended with the score; those of all trials where none has."""
     spent = 0
-    for trial in replayed(search, known, LIMIT):
+    for trial in replayed(search, scores_of, LIMIT):
         spent += len(trial.scores)
         if trial.ended and trial.scores[-1] >= target:
             break
     return spent
 
 
-def rows(study: Study, known: Mapping[Setting4, list[float]], repetitions: int) -> Iterator[dict[str, Any]]:
+def rows(study: Study, bench: Bench, known: Table, repetitions: int) -> Iterator[dict[str, Any]]:
     """What each replay came to."""
     planned = len(next(iter(known.values())))
+
+    def scores_of(params: Params) -> list[float]:
+        return known[bench.nearest(params)]
+
     for seed in range(repetitions):
-        at_random = list(replayed(AtRandom(study, seed, planned), known, TRIALS))
+        at_random = list(replayed(AtRandom(study, seed, planned), scores_of, TRIALS))
         target = best(at_random)
         for name, made in SEARCHES.items():
-            fifty = list(replayed(made(study, seed, planned), known, TRIALS))
+            fifty = list(replayed(made(study, seed, planned), scores_of, TRIALS))
             other_seed = seed + (repetitions if name == "random" else 0)  # else it looks for its own best
             yield {
                 "search": name,
-                "reached": reached(made(study, other_seed, planned), known, target),
+                "reached": reached(made(study, other_seed, planned), scores_of, target),
                 "spent": cost(fifty),
                 "planned": TRIALS * planned,
                 "less": best(fifty) - target,
@@ -308,23 +332,27 @@ def main() -> None:
         description=about, epilog=example, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=Path, required=True, help="forest, stages and table, kept for another call")
+    parser.add_argument("--grid", choices=tuple(GRIDS), default="mixup", help="which knobs are searched")
     parser.add_argument("--recordings", type=int, default=40)
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--factor", type=int, help="of the study's ASHA, instead of the space's own")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    known, study = table(asked.folder.absolute(), asked.recordings), studied()
+    bench = Bench(asked.folder.absolute(), asked.grid)
+    known, study = table(bench, asked.recordings), bench.study()
     if asked.factor:
         study = replace(study, search=replace(study.search, factor=asked.factor))
     scores = np.array([value[-1] for value in known.values()])
     print(f"{len(known)} settings; score {scores.mean():.3f}, spread {scores.std():.3f}, best {scores.max():.3f}\n")
-    found = list(rows(study, known, asked.repetitions))
+    found = list(rows(study, bench, known, asked.repetitions))
     by_name = {name: [row for row in found if row["search"] == name] for name in SEARCHES}
     random_reached = float(np.mean([row["reached"] for row in by_name["random"]]))
     print("| search | trial-epochs to it | median | of random's | epochs of 50 trials | winner less | ≥ |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, of in by_name.items():
         print(told(name, of, random_reached))
+    if asked.grid != "mixup":
+        return
     share = float(np.mean([row["spent"] / row["planned"] for row in by_name["rfcx-study"]]))
     fold_epochs = SHARED + share * OWN
     print(
