@@ -26,8 +26,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from study.space import Params, Study, distribution, suggest
 
-_RANDOM_FIRST: Final = 10  # trials before a model is trusted; Optuna's own default
-_POPULATION: Final = 20  # of NSGA-II; a study has tens of trials, not the thousands of Optuna's 50. Assumption
+RANDOM_FIRST: Final = 10  # trials before a model is trusted; Optuna's own default
+POPULATION: Final = 20  # of NSGA-II; a study has tens of trials, not the thousands of Optuna's 50. Assumption
 
 _TPE_SEES: Final = 1000
 """Finished trials that TPE sees: 57 ms with 1,000 of them, 141 ms with 3,000. It models the best 25 apart from all
@@ -57,29 +57,16 @@ def sampler(study: Study, number: int, index: int) -> BaseSampler:
                 multivariate=True,
                 group=True,
                 constant_liar=True,
-                n_startup_trials=_RANDOM_FIRST,
+                n_startup_trials=RANDOM_FIRST,
                 seed=seed,
             )
             return Bounded(tpe, Bound(_TPE_SEES, (TrialState.COMPLETE, TrialState.PRUNED), _weights(study)))
         if search.sampler == "gp":
-            gp = _Gp(seed=seed, n_startup_trials=_RANDOM_FIRST, warn_independent_sampling=False)
+            gp = _Gp(seed=seed, n_startup_trials=RANDOM_FIRST, warn_independent_sampling=False)
             return Bounded(gp, Bound(_GP_SEES, (TrialState.COMPLETE,), _weights(study)))
         if search.sampler == "nsga2":
-            return _Nsga2(population_size=_POPULATION, seed=seed)
+            return _Nsga2(population_size=POPULATION, seed=seed)
         return _Sobol(study, index)
-
-
-def caution(study: Study) -> str:
-    """What a person should know of the space's sampler beside its scheduler, before the study is run; or nothing."""
-    search = study.search
-    waits_for = {"gp": _RANDOM_FIRST, "nsga2": _POPULATION}.get(search.sampler)
-    if waits_for is None or search.scheduler == "none" or search.grace >= study.epoch_range()[1]:
-        return ""
-    return (
-        f'[search] sampler = "{search.sampler}" learns from COMPLETE trials alone and proposes at random until there '
-        f'are {waits_for}; scheduler = "{search.scheduler}" ends most trials before. "tpe" learns from pruned '
-        'ones too; scheduler = "none" lets every trial end.'
-    )
 
 
 def drawn(study: Study, number: int, knob: str, value: Any) -> Params:

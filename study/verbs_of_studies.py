@@ -23,13 +23,13 @@ def plan(
 
     Example: rfcx-study plan search_spaces/mixup.toml --data DATA
     """
+    from study.cautions import cautions
     from study.machine import cache_folder
     from study.plan import plan as forecast
-    from study.sampler import caution
 
     study = space_of(space, settings)
     told = forecast(study, data, cache_folder(cache), trials)
-    if warned := caution(study):
+    for warned in cautions(study):
         typer.echo(warned, err=True)
     typer.echo(json.dumps(told.as_dict(), indent=1) if as_json else str(told))
 

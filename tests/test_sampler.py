@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study import sampler as sampler_module
-from study.sampler import Bound, caution, drawn, sampler
+from study.sampler import Bound, drawn, sampler
 from study.space import Study, load
 
 BOTH = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -123,7 +123,7 @@ def test_a_drawn_setting_has_the_value_and_a_knob_that_acts(study: Study) -> Non
 def test_parents_of_a_generation_stand_with_the_trial_that_asked_for_them(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sampler_module, "_POPULATION", 4)
+    monkeypatch.setattr(sampler_module, "POPULATION", 4)
     genetic = load(study.path, {"search.sampler": "nsga2"})
     asked = optuna.create_study(direction="maximize")
     for number in range(12):
@@ -134,21 +134,3 @@ def test_parents_of_a_generation_stand_with_the_trial_that_asked_for_them(
     assert records == [[], [], [], [], ["parents:1"], [], [], [], ["parents:2"], [], [], []]
     best = sorted(asked.trials[:4], key=lambda trial: -(trial.value or 0.0))
     assert sorted(asked.trials[4].system_attrs["parents:1"]) == sorted(trial.number for trial in best)
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ({"search.sampler": "gp"}, 'until there are 10; scheduler = "asha" ends most'),
-        ({"search.sampler": "nsga2", "search.scheduler": "median"}, 'until there are 20; scheduler = "median"'),
-        ({"search.sampler": "gp", "search.scheduler": "none"}, ""),
-        ({"search.sampler": "gp", "stage3.epochs": 1, "stage3.cycles": 1, "search.grace": 1}, ""),
-        ({}, ""),
-    ],
-)
-def test_a_sampler_that_asha_leaves_without_what_it_learns_from_is_said(
-    study: Study, given: dict[str, Any], expected: str
-) -> None:
-    told = caution(load(study.path, given))
-    assert expected in told
-    assert bool(told) == bool(expected)

@@ -126,7 +126,7 @@ def abreast(driver: Driver, open_: list[dict[str, Any]], count: int, slots: int 
 def test_that_is_so_too_where_trials_run_at_once_and_samplers_do_not_see_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str, count: int, cuts: list[int]
 ) -> None:
-    for bound, value in (("_RANDOM_FIRST", 4), ("_TPE_SEES", 8), ("_GP_SEES", 6), ("_POPULATION", 5)):
+    for bound, value in (("RANDOM_FIRST", 4), ("_TPE_SEES", 8), ("_GP_SEES", 6), ("POPULATION", 5)):
         monkeypatch.setattr(sampler_module, bound, value)
     study = space(tmp_path, sampler=sampler)
     whole = abreast(Driver(study), [], count)

@@ -9,6 +9,9 @@ the start of Ray are counted.
     Ray Tune     a function trainable as its documentation has it, two at once, its default loggers
     rfcx-study   `run`, with all that it always does: ledger, TensorBoard, stage results on disk, progress, report
 
+Of the last, the ledger also tells how long its trials trained and measured: a share of slots × wall seconds. With
+`--epochs 140` a trial takes about a minute.
+
 Example: python tests/benchmarks/orchestration.py --trials 16 64
 """
 
@@ -23,6 +26,7 @@ import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -175,8 +179,16 @@ def prepared(folder: Path, epochs: int) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def timed(folder: Path, way: str, trials: int, turn: int) -> float:
-    """Wall seconds of a process that does it."""
+@dataclass(frozen=True)
+class Taken:
+    """Wall seconds of a process, and of its trials where a ledger tells them."""
+
+    wall_s: float
+    trained_s: float | None
+
+
+def timed(folder: Path, way: str, trials: int, turn: int) -> Taken:
+    """A process that does it."""
     place = folder / f"{way.replace(' ', '-')}-{trials}-{turn}"
     shutil.copytree(folder / "shared", place / "store")
     begun = time.perf_counter()
@@ -186,18 +198,29 @@ def timed(folder: Path, way: str, trials: int, turn: int) -> float:
     done = subprocess.run(words, capture_output=True, encoding="utf-8", env=environment)
     if done.returncode:
         raise RuntimeError(f"{way}: {done.stderr[-3000:]}")
-    return time.perf_counter() - begun
+    wall_s = time.perf_counter() - begun
+    return Taken(wall_s, _trained_s(place / "studies") if way == "rfcx-study" else None)
 
 
-def table(taken: dict[int, dict[str, list[float]]]) -> Iterable[str]:
+def _trained_s(studies: Path) -> float:
+    """Seconds that all epochs of all trials took, as the ledger tells them."""
+    from study.trials import read_trials
+
+    (ledger,) = studies.glob("*/trials.jsonl")
+    return sum(float(epoch.metrics["seconds"]) for trial in read_trials(ledger) for epoch in trial.epochs)
+
+
+def table(taken: dict[int, dict[str, list[Taken]]]) -> Iterable[str]:
     """A line for each way and number of trials."""
-    yield "| trials | way | wall s | of the loop | Ray Tune's, times |"
-    yield "| ---: | --- | ---: | ---: | ---: |"
+    yield "| trials | way | wall s | of the loop | Ray Tune's, times | training, of slots × wall |"
+    yield "| ---: | --- | ---: | ---: | ---: | ---: |"
     for trials, ways in taken.items():
-        middle = {way: sorted(times)[len(times) // 2] for way, times in ways.items()}
-        for way, seconds in middle.items():
-            by_tune = f"{middle['Ray Tune'] / seconds:.2f}" if "Ray Tune" in middle else ""
-            yield f"| {trials} | {way} | {seconds:.1f} | {seconds / middle['loop']:.2f} | {by_tune} |"
+        middle = {way: sorted(times, key=lambda one: one.wall_s)[len(times) // 2] for way, times in ways.items()}
+        for way, one in middle.items():
+            of_loop = f"{one.wall_s / middle['loop'].wall_s:.2f}" if "loop" in middle else ""
+            by_tune = f"{middle['Ray Tune'].wall_s / one.wall_s:.2f}" if "Ray Tune" in middle else ""
+            busy = "" if one.trained_s is None else f"{one.trained_s / (SLOTS * one.wall_s):.2f}"
+            yield f"| {trials} | {way} | {one.wall_s:.1f} | {of_loop} | {by_tune} | {busy} |"
 
 
 def main() -> None:
@@ -220,12 +243,12 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepared(folder, asked.epochs)
-        taken: dict[int, dict[str, list[float]]] = {n: {way: [] for way in asked.ways} for n in asked.trials}
+        taken: dict[int, dict[str, list[Taken]]] = {n: {way: [] for way in asked.ways} for n in asked.trials}
         for turn in range(asked.repeats):
             for trials, ways in taken.items():
                 for way, times in ways.items():
                     times.append(timed(folder, way, trials, turn))
-                    print(json.dumps([trials, way, round(times[-1], 1)]), file=sys.stderr, flush=True)
+                    print(json.dumps([trials, way, round(times[-1].wall_s, 1)]), file=sys.stderr, flush=True)
     print("\n".join(table(taken)))
 
 

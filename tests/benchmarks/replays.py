@@ -77,6 +77,7 @@ ALSO: Final = {"mixup": "", "rate": '"stage3.learning_rate" = { low = 3e-5, high
 ON_LOG: Final = ("stage3.mixup_alpha", "stage3.learning_rate")
 TRIALS: Final = 50
 SHARED, OWN, UNSHARED, ALONE = 375, 1250, 15_000, 20_000  # fold-epochs of mixup.toml without pruning, as `plan` says
+OWN_RULES: Final = ("factor", "sampler", "scheduler", "grace")
 LIMIT: Final = 400  # trials after which a search that has not found it is given up
 One = tuple[str | float, ...]
 """A setting: the site, and a value of each of the grid's knobs in its order."""
@@ -95,11 +96,18 @@ class Bench:
     def knobs(self) -> dict[str, tuple[float, ...]]:
         return GRIDS[self.name]
 
-    def study(self) -> Study:
-        path = self.folder / f"{self.name}.toml"
+    @property
+    def space(self) -> Path:
+        return self.folder / f"{self.name}.toml"
+
+    def begin(self) -> None:
+        """Write the space file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         head, nuisance, rest = SPACE.read_text(encoding="utf-8").partition("[nuisance]\n")
-        path.write_text(head + nuisance + ALSO[self.name] + rest, encoding="utf-8")
-        study = load_space(path)
+        self.space.write_text(head + nuisance + ALSO[self.name] + rest, encoding="utf-8")
+
+    def study(self) -> Study:
+        study = load_space(self.space)
         return replace(study, fixed={**study.fixed, **SMALLER}, search=replace(study.search, folds=FOLDS))
 
     def nearest(self, params: Params) -> One:
@@ -336,12 +344,15 @@ def main() -> None:
     parser.add_argument("--recordings", type=int, default=40)
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--factor", type=int, help="of the study's ASHA, instead of the space's own")
+    parser.add_argument("--sampler", help="of the study, instead of the space's own")
+    parser.add_argument("--scheduler", help="of the study, instead of the space's own")
+    parser.add_argument("--grace", type=int, help="epochs before the study prunes, instead of the space's own")
     asked = parser.parse_args()
-    asked.folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(asked.folder.absolute(), asked.grid)
+    bench.begin()
     known, study = table(bench, asked.recordings), bench.study()
-    if asked.factor:
-        study = replace(study, search=replace(study.search, factor=asked.factor))
+    own = {name: value for name in OWN_RULES if (value := getattr(asked, name)) is not None}
+    study = replace(study, search=replace(study.search, **own))
     scores = np.array([value[-1] for value in known.values()])
     print(f"{len(known)} settings; score {scores.mean():.3f}, spread {scores.std():.3f}, best {scores.max():.3f}\n")
     found = list(rows(study, bench, known, asked.repetitions))

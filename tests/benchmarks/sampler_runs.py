@@ -31,7 +31,7 @@ from study.space import Study
 
 _EPOCH_NOISE: Final = 1 / 3  # of the trial's. Assumption
 _BEHIND: Final = 3.0  # spreads that a curve lacks at its start. Assumption
-_COUNTS: Final = {"tpe": "_RANDOM_FIRST", "gp": "_RANDOM_FIRST", "nsga2": "_POPULATION"}
+_COUNTS: Final = {"tpe": "RANDOM_FIRST", "gp": "RANDOM_FIRST", "nsga2": "POPULATION"}
 """What a figure after a sampler's name changes in `study.sampler`, which offers no such knob: `tpe:20`."""
 
 

@@ -1,0 +1,39 @@
+"""What a person should know of a space before it is run: choices that are allowed, and cost what they should save."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from study.sampler import POPULATION, RANDOM_FIRST
+from study.space import Study
+
+
+def cautions(study: Study) -> tuple[str, ...]:
+    """A sentence or two for each."""
+    if study.search.scheduler == "none" or study.search.grace >= study.epoch_range()[1]:
+        return ()
+    return (*_starved(study), *_crossing(study))
+
+
+def _starved(study: Study) -> Iterator[str]:
+    """A sampler that pruning leaves without what it learns from."""
+    search = study.search
+    waits_for = {"gp": RANDOM_FIRST, "nsga2": POPULATION}.get(search.sampler)
+    if waits_for is not None:
+        yield (
+            f'[search] sampler = "{search.sampler}" learns from COMPLETE trials alone and proposes at random until '
+            f'there are {waits_for}; scheduler = "{search.scheduler}" ends most trials before. "tpe" learns from '
+            'pruned ones too; scheduler = "none" lets every trial end.'
+        )
+
+
+def _crossing(study: Study) -> Iterator[str]:
+    """Trials that learn at different rates are compared before they are over; see `tests/benchmarks/replays.py`."""
+    search = study.search
+    rates = [f"`{knob.name}`" for knob in study.knobs if knob.name.endswith(".learning_rate")]
+    if rates:
+        yield (
+            f'{" and ".join(rates)}: a rate is searched, and [search] scheduler = "{search.scheduler}" may end a trial '
+            f"after {search.grace} of its {study.epoch_range()[1]} epochs. A high rate scores low at first and may be "
+            'the best at the end; scheduler = "none" lets every trial end, a larger grace lets it show more.'
+        )
