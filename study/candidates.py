@@ -122,9 +122,10 @@ def best_of_arms(folder: Path, study: Study, trials: Sequence[Trial], by: str) -
     if len(found) < 2:
         rest = list(usual)
         alike = f" that are alike in {', '.join(rest)}" if rest else ""
+        uneven = len(set(chances(study, trials, by).values())) > 1
         raise InputError(
             f"{folder}: two values of `{by}` with a finished trial{alike} are needed, but got {len(found)}. Carry on "
-            "with `run`, or give --fill."
+            f"with `run` and a larger --trials{', or give --fill' if uneven else ''}."
         )
     if any(dict(one.config) == dict(first.config) for one in found):
         return tuple(replace(one, baseline=dict(one.config) == dict(first.config)) for one in found)

@@ -27,21 +27,23 @@ class Display:
     _phase: str = ""
     _done: int = 0
     _total: int = 0
+    _unit: str = ""
     _status: str = ""
     _last_line: float = 0.0
     _begun: float = 0.0
     _first: int | None = None  # what was done already when the phase began
 
     @contextmanager
-    def phase(self, name: str, total: int) -> Iterator[Display]:
-        """A bar for one piece of work; `total` counts what `at` counts."""
+    def phase(self, name: str, total: int, unit: str = "") -> Iterator[Display]:
+        """A bar for one piece of work; `total` counts what `at` counts, which `unit` names where it is no `name`."""
         self._phase, self._done, self._total, self._status, self._last_line = name, 0, total, "", time.monotonic()
-        self._begun, self._first = self._last_line, None
+        self._begun, self._first, self._unit = self._last_line, None, unit
         if self.console.is_terminal:
             self._progress = Progress(
                 TextColumn("{task.description:<20}"),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
+                *([TextColumn(unit)] if unit else []),
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeLeft(),
@@ -93,4 +95,6 @@ class Display:
         self._last_line = time.monotonic()
         left = self._left()
         status = f"  {self._status}" if self._status else ""
-        self.console.print(f"{self._phase}: {self._done}/{self._total}{left}{status}", markup=False, soft_wrap=True)
+        unit = f" {self._unit}" if self._unit else ""
+        told = f"{self._phase}: {self._done}/{self._total}{unit}{left}{status}"
+        self.console.print(told, markup=False, soft_wrap=True)

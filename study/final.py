@@ -26,7 +26,8 @@ from study.model_card import Measured
 from study.model_folder import Contents, write_model
 from study.model_page import Trained, page_of
 from study.page import HTML, MARKDOWN, render
-from study.setting import Alone, Setting, spectrograms, workshop
+from study.prepared import spectrograms
+from study.setting import Alone, Setting, workshop
 from study.stage_tasks import StageOrder, train_stages
 from study.store import Stored, open_store
 from study.study_folder import digests

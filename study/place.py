@@ -22,7 +22,8 @@ from study.display import Display
 from study.driver_lease import driver_lease
 from study.machine import Share, has_gpu_device
 from study.order import Order
-from study.setting import Lockbox, Setting, spectrograms, trial_seed
+from study.prepared import spectrograms
+from study.setting import Lockbox, Setting, trial_seed
 from study.space import Study
 from study.stage_tasks import StageOrder, train_shared
 from study.store import open_store

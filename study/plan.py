@@ -55,8 +55,9 @@ class Forecast:
             [
                 f"{self.trials} trials on {self.folds} folds, {self.slots} at a time ({self.device})",
                 str(self.cost),
-                f"about {self.hours:.2f} hours if no trial is pruned, {self.gpu_hours:.2f} GPU-hours "
-                "(from a few training steps timed on this machine; pruning saves more)",
+                f"about {self.hours:.2f} hours if no trial is pruned"
+                + (f", {self.gpu_hours:.2f} GPU-hours" if self.gpu_hours else "")
+                + " (from a few training steps timed on this machine)",
             ]
         )
 

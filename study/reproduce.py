@@ -24,9 +24,10 @@ from study.display import Display
 from study.facts import finite
 from study.machine import cores
 from study.objective import ScoreError
+from study.prepared import spectrograms
 from study.recipe import Request, cost
 from study.restored import order_of, restored, same_data
-from study.setting import Alone, Lockbox, Setting, spectrograms, trial_seed, workshop
+from study.setting import Alone, Lockbox, Setting, trial_seed, workshop
 from study.space import Study
 from study.stages import trial_epochs
 from study.store import maker_of, open_store
@@ -175,7 +176,7 @@ def _trained(asked: _Again, display: Display) -> list[dict[str, float]]:
         done += models
         display.at(done)
 
-    with display.phase(f"trial {trial.number}", cost(h, asked.request).total):
+    with display.phase(f"trial {trial.number}", cost(h, asked.request).total, "fold-epochs"):
         seed = trial_seed(asked.study.search.seed, trial.replicate)
         place = workshop(asked.setting, h, seed, lease=Alone(), tick=tick, say=display.say)
         for record, (epoch, _) in zip(trial.epochs, trial_epochs(place, h, asked.request), strict=False):  # no further

@@ -18,9 +18,7 @@ from rfcx_model.folds import LOCKED, assign_folds, lockbox
 from rfcx_model.hyperparameters import Frontend, Hyperparameters, Windows
 from rfcx_model.labels import Indices
 from rfcx_model.recordings import Recordings
-from rfcx_model.spectrogram_cache import Spectrograms, prepare
-from study.display import Display
-from study.machine import cores
+from rfcx_model.spectrogram_cache import prepare
 from study.recipe import Partition
 from study.stages import Lease, Workshop
 from study.store import open_store
@@ -74,14 +72,6 @@ class Setting:
 
 def _hash(ids: Iterable[str]) -> str:
     return sha256("\n".join(sorted(ids)).encode()).hexdigest()
-
-
-def spectrograms(recordings: Recordings, frontend: Frontend, cache: Path, display: Display) -> Spectrograms:
-    """The cache of one front end, opened or made on all cores, with a bar."""
-    with display.phase("spectrograms", len(recordings.train)):
-        made = prepare(recordings, frontend, cache, workers=cores(), progress=display.at)
-        display.at(len(recordings.train))
-    return made
 
 
 def trial_seed(study_seed: int, replicate: int) -> int:

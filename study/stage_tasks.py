@@ -87,7 +87,7 @@ def train_shared(
     if not tasks:
         return
     before, patience = ray.get(desk.trained.remote()), nodes.Patience(slots, display.say)
-    with display.phase("shared stages", total):
+    with display.phase("shared stages", total, "fold-epochs"):
         left = list(tasks.values())
         while left:
             patience.look()

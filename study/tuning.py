@@ -55,7 +55,7 @@ def search(place: Place, order: Order, display: Display) -> None:
     with _round(place, display, repeats=False) as begun:
         over = partial(spent, study.budget, study.objective.noise, begun.recorder.trials.values())
         searcher = StudySearcher(study, begun.trials, limit, lambda: bool(over()))
-        with display.phase("trials", limit * begun.planned):
+        with display.phase("trials", limit * begun.planned, "epochs"):
             _fit(place, begun, searcher, order.hours or study.budget.hours, display)
         if why := over():
             display.say(f"no further trial is begun: {why}")
@@ -74,7 +74,7 @@ def listed_trials(place: Place, listed: Sequence[Listed], hours: float | None, d
         over = begun.scheduler.overdue
         left = [one for one in listed if one.trial is None or one.trial.number not in over]
         more = sum(one.trial is None for one in left)
-        with display.phase("trials", (len(begun.recorder.trials) + more) * begun.planned):
+        with display.phase("trials", (len(begun.recorder.trials) + more) * begun.planned, "epochs"):
             _fit(place, begun, ListedSearcher(begun.trials, left), hours, display)
         _refuse_all_failed(begun.recorder)
 

@@ -89,7 +89,7 @@ def prepare_(
     from rfcx_model.recordings import load
     from study.display import Display
     from study.machine import cache_folder
-    from study.setting import spectrograms
+    from study.prepared import spectrograms
 
     frontend = Frontend()
     if space is not None:

@@ -261,3 +261,14 @@ def test_a_declaration_is_json_that_others_can_read(study: Study, trials: list[T
     told = json.loads((tmp_path / DECLARED).read_text())
     assert told["replicates"] == [1, 2]
     assert told["arms"][1]["config"]["stage3.mixup_site"] == "input"
+
+
+@pytest.mark.parametrize(("state", "fills"), [("PRUNED", False), (None, True)])
+def test_filling_is_named_as_a_way_out_only_where_an_arm_has_had_fewer_trials(
+    study: Study, tmp_path: Path, state: State | None, fills: bool
+) -> None:
+    had = [trial(study, 0, "input", 0.5), *([] if state is None else [trial(study, 1, "none", 0.4, state=state)])]
+    others = [trial(study, 2 + n, site, 0.4, state="PRUNED") for n, site in enumerate(("stage3", "stage4"))]
+    with pytest.raises(InputError, match=r"Carry on with `run` and a larger --trials") as told:
+        best_of_arms(tmp_path, study, [*had, *others], "stage3.mixup_site")
+    assert ("or give --fill" in str(told.value)) == fills
