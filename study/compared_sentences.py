@@ -152,7 +152,7 @@ def _settles(answer: Answer, told: Compared) -> str:
     if plan.times > 1:
         parts.append(
             f"No number of replicates settles a difference of {plan.effect:.3f}, since the {told.groups} alone vary "
-            f"too much; {plan.times} times as many and about {plan.replicates} replicates would."
+            f"too much; {plan.times} times as many {told.groups} and about {plan.replicates} replicates would."
         )
     elif plan.replicates > len(answer.differences):
         parts.append(f"About {plan.replicates} replicates in all would settle a difference of {plan.effect:.3f}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from rfcx_model.hyperparameters import knobs as all_knobs
 from study.facts import Facts, Failure, Row, running_best, shown
@@ -17,6 +17,14 @@ BEST = 10
 VALUES = 20
 BINS = 6
 UNKNOWN = "–"
+_PLANNED: Final = {
+    "total": "at most",
+    "shared": "in shared stages",
+    "trials": "in trials",
+    "alone": "if nothing were shared",
+    "unshared": "in the diary's scheme, nothing shared",
+}
+"""How the parts of `study.json`'s plan are called."""
 
 
 @dataclass(frozen=True)
@@ -161,8 +169,8 @@ def cost(facts: Facts) -> Table:
         ("hours from first start to last event", number(_hours(spent.span_s), 2)),
     ]
     if planned:
-        told = ", ".join(f"{name} {value:,}" for name, value in planned.items() if isinstance(value, int | float))
-        rows.append(("fold-epochs planned", told))
+        told = {_PLANNED.get(name, name): value for name, value in planned.items() if isinstance(value, int | float)}
+        rows.append(("fold-epochs planned", ", ".join(f"{value:,} {where}" for where, value in told.items())))
     return Table(("what", "how much"), tuple(rows), 2)
 
 

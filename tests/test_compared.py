@@ -363,7 +363,7 @@ def test_where_recordings_differ_too_much_more_of_them_are_asked_for(tmp_path: P
     (said,) = verdicts(replace(told, answers=(answer,)))
     assert said.endswith(
         "No number of replicates settles a difference of 0.005, since the recordings alone vary too much; "
-        "3 times as many and about 12 replicates would."
+        "3 times as many recordings and about 12 replicates would."
     )
 
 
