@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -461,3 +462,13 @@ def test_values_are_shown_plainly() -> None:
         2.0,
         None,
     ]
+
+
+def test_what_was_planned_is_told_in_words(tmp_path: Path) -> None:
+    told = report.facts(make_study(tmp_path))
+    planned = {"total": 1228, "shared": 108, "trials": 1120, "alone": 9000, "unshared": 7110}
+    rows = dict(tables.cost(replace(told, cost=replace(told.cost, planned_fold_epochs=planned))).rows)
+    assert rows["fold-epochs planned"] == (
+        "1,228 at most, 108 in shared stages, 1,120 in trials, 9,000 if nothing were shared, "
+        "7,110 in the diary's scheme, nothing shared"
+    )
