@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,6 +57,7 @@ def test_lwlrap_by_hand() -> None:
     assert lwlrap([[1, 0, 1]], [[0.9, 0.5, 0.7]]) == 1.0
     assert lwlrap([[1, 0, 1]], [[0.9, 0.7, 0.5]]) == pytest.approx((1 + 2 / 3) / 2)
     assert lwlrap([[0, 1], [1, 1]], [[0.9, 0.1], [0.2, 0.3]]) == pytest.approx((1 / 2 + 1 + 1) / 3)
+    assert lwlrap([[1.0, 0.0]], [[0.9, 0.5]]) == 1.0
     assert lwlrap([[1, 0]], np.array([[1, 0]], np.uint8)) == 1.0  # whole numbers without a sign are scores, too
 
 
@@ -102,9 +104,10 @@ def test_a_score_that_is_nan_is_refused(measured: object) -> None:
         measured(float("nan"))  # type: ignore[operator]
 
 
-def test_shapes_that_differ_are_refused() -> None:
-    with pytest.raises(ValueError, match="shape"):
-        lwlrap([[1, 0]], [[0.5, 0.4, 0.3]])
+@pytest.mark.parametrize(("truth", "scores"), [([[1, 0]], [[0.5, 0.4, 0.3]]), ([1, 0], [0.5, 0.4])])
+def test_other_shapes_are_refused(truth: list[Any], scores: list[Any]) -> None:
+    with pytest.raises(ValueError, match=r"must be of one shape \(recording, species\), but got \("):
+        lwlrap(truth, scores)
 
 
 def test_balanced_precision_by_hand() -> None:

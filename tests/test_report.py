@@ -467,8 +467,9 @@ def test_values_are_shown_plainly() -> None:
 def test_what_was_planned_is_told_in_words(tmp_path: Path) -> None:
     told = report.facts(make_study(tmp_path))
     planned = {"total": 1228, "shared": 108, "trials": 1120, "alone": 9000, "unshared": 7110}
-    rows = dict(tables.cost(replace(told, cost=replace(told.cost, planned_fold_epochs=planned))).rows)
-    assert rows["fold-epochs planned"] == (
+    table = tables.cost(replace(told, cost=replace(told.cost, planned_fold_epochs=planned)))
+    (planned_row,) = (row for row in table.rows if row[0] == "fold-epochs planned")
+    assert planned_row[1] == (
         "1,228 at most, 108 in shared stages, 1,120 in trials, 9,000 if nothing were shared, "
         "7,110 in the diary's scheme, nothing shared"
     )
