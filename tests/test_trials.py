@@ -363,6 +363,10 @@ def test_an_event_that_lacks_a_fact_is_refused(tmp_path: Path, kind: str, fact: 
         ("ended", {"state": "DONE"}),
         ("ended", {"state": "RUNNING"}),
         ("ended", {"score": "0.5"}),
+        ("ended", {"scores": 5}),
+        ("ended", {"scores": "/etc/scores.npz"}),
+        ("ended", {"scores": "../scores.npz"}),
+        ("ended", {"scores": "trials/../../scores.npz"}),
     ],
 )
 def test_a_fact_of_another_kind_is_refused(tmp_path: Path, kind: str, wrong: dict[str, Any]) -> None:
