@@ -110,7 +110,7 @@ def log_mel(audio: np.ndarray, frontend: Frontend, basis: np.ndarray | None = No
     Equals `librosa.feature.melspectrogram(center=True, pad_mode="constant", power=2)` with
     `power_to_db(ref=1, amin=1e-10, top_db=None)` to 1e-3 dB.
     """
-    import torch  # slow to import, and needed only where sound is read; its FFT is twice as fast as SciPy's
+    import torch  # slow to import, and needed only where sound is read; its FFT is faster than SciPy's
 
     padded = torch.from_numpy(np.pad(audio.astype(np.float32, copy=False), frontend.n_fft // 2))
     windows, hann = padded.unfold(0, frontend.n_fft, frontend.hop_length), torch.from_numpy(_hann(frontend.n_fft))

@@ -18,11 +18,11 @@ VALUES = 20
 BINS = 6
 UNKNOWN = "–"
 _PLANNED: Final = {
-    "total": "at most",
+    "total": "planned, at most",
     "shared": "in shared stages",
     "trials": "in trials",
     "alone": "if nothing were shared",
-    "unshared": "in the diary's scheme, nothing shared",
+    "unshared": "in the diary's scheme, unshared",
 }
 """How the parts of `study.json`'s plan are called."""
 
@@ -168,9 +168,8 @@ def cost(facts: Facts) -> Table:
         ("hours of training, trials added up", number(_hours(spent.training_s), 2)),
         ("hours from first start to last event", number(_hours(spent.span_s), 2)),
     ]
-    if planned:
-        told = {_PLANNED.get(name, name): value for name, value in planned.items() if isinstance(value, int | float)}
-        rows.append(("fold-epochs planned", ", ".join(f"{value:,} {where}" for where, value in told.items())))
+    counts = {name: value for name, value in planned.items() if isinstance(value, int | float)}
+    rows += [(f"fold-epochs {_PLANNED.get(name, name)}", f"{value:,}") for name, value in counts.items()]
     return Table(("what", "how much"), tuple(rows), 2)
 
 

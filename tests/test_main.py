@@ -19,6 +19,7 @@ import pytest
 import soundfile
 import torch
 import typer
+from tiny import write_folder
 
 from study import __main__ as main_module
 from study.__main__ import app, main
@@ -127,6 +128,25 @@ print("HEAVY", *sorted(heavy & set(sys.modules)))
 """
     asked = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert asked.stdout.splitlines()[-1] == "HEAVY"
+
+
+def test_prepare_imports_no_network_and_no_search(tmp_path: Path) -> None:
+    write_folder(tmp_path / "data")
+    code = """
+import sys
+from study.__main__ import app
+try:
+    app(sys.argv[1:])
+except SystemExit:
+    pass
+heavy = {"ray", "optuna", "timm", "torchvision", "matplotlib"}
+print("HEAVY", *sorted(heavy & set(sys.modules)))
+"""
+    words = ["prepare", str(tmp_path / "data"), "--cache", str(tmp_path / "cache")]
+    asked = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    made, last = asked.stdout.splitlines()[-2:]
+    assert Path(made, "cells.npy").is_file()
+    assert last == "HEAVY"
 
 
 @pytest.mark.parametrize(

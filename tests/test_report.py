@@ -468,8 +468,10 @@ def test_what_was_planned_is_told_in_words(tmp_path: Path) -> None:
     told = report.facts(make_study(tmp_path))
     planned = {"total": 1228, "shared": 108, "trials": 1120, "alone": 9000, "unshared": 7110}
     table = tables.cost(replace(told, cost=replace(told.cost, planned_fold_epochs=planned)))
-    (planned_row,) = (row for row in table.rows if row[0] == "fold-epochs planned")
-    assert planned_row[1] == (
-        "1,228 at most, 108 in shared stages, 1,120 in trials, 9,000 if nothing were shared, "
-        "7,110 in the diary's scheme, nothing shared"
-    )
+    assert [row for row in table.rows if row[0].startswith("fold-epochs")] == [
+        ("fold-epochs planned, at most", "1,228"),
+        ("fold-epochs in shared stages", "108"),
+        ("fold-epochs in trials", "1,120"),
+        ("fold-epochs if nothing were shared", "9,000"),
+        ("fold-epochs in the diary's scheme, unshared", "7,110"),
+    ]

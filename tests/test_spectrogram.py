@@ -15,11 +15,13 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tiny import Sound, write_folder
 
+from rfcx_model import spectrogram_cache
 from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Frontend
 from rfcx_model.recordings import load
@@ -295,3 +297,23 @@ def test_a_killed_prepare_carries_on(tiny_folder: Path, tmp_path: Path, cache: S
     made = prepare(load(tiny_folder), SMALL, tmp_path / "cache", workers=1, progress=lambda done, _: calls.append(done))
     assert 4 <= calls[0] <= 8
     np.testing.assert_array_equal(open_cache(made.folder).cells, cache.cells)
+
+
+def test_workers_have_one_thread_each_and_the_caller_keeps_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def looked_at(audio: np.ndarray, frontend: Frontend) -> np.ndarray:
+        seen.append(torch.get_num_threads())
+        return log_mel(audio, frontend)
+
+    monkeypatch.setattr(spectrogram_cache, "log_mel", looked_at)
+    kept = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        prepare(load(write_folder(tmp_path / "data")), SMALL, tmp_path / "cache", workers=2)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(kept)
+    assert set(seen) == {1}

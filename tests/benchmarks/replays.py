@@ -320,6 +320,15 @@ def rows(study: Study, bench: Bench, known: Table, repetitions: int) -> Iterator
         print(f"replay {seed + 1} of {repetitions}", file=sys.stderr)
 
 
+def course(bench: Bench, known: Table) -> Iterator[str]:
+    """A table: the mean score after each epoch at each learning rate."""
+    place, rates = 1 + list(bench.knobs).index("stage3.learning_rate"), bench.knobs["stage3.learning_rate"]
+    yield "| rate | mean score after each epoch |\n| ---: | --- |"
+    for rate in rates:
+        mean = np.mean([scores for one, scores in known.items() if one[place] == rate], axis=0)
+        yield f"| {rate:g} | {', '.join(f'{score:.3f}' for score in mean)} |"
+
+
 def told(name: str, of: list[dict[str, Any]], random_reached: float) -> str:
     """A line."""
     reach = np.array([row["reached"] for row in of])
@@ -355,6 +364,8 @@ def main() -> None:
     study = replace(study, search=replace(study.search, **own))
     scores = np.array([value[-1] for value in known.values()])
     print(f"{len(known)} settings; score {scores.mean():.3f}, spread {scores.std():.3f}, best {scores.max():.3f}\n")
+    if asked.grid == "rate":
+        print("\n".join(course(bench, known)) + "\n")
     found = list(rows(study, bench, known, asked.repetitions))
     by_name = {name: [row for row in found if row["search"] == name] for name in SEARCHES}
     random_reached = float(np.mean([row["reached"] for row in by_name["random"]]))
