@@ -1,17 +1,17 @@
 """The search: a question in TOML becomes trials, a ledger, a report and a bundle. Ray and Optuna live here only.
 
 What is asked: space (with knob, space_settings, space_file, space_tables, space_when, space_arms, space_idle,
-space_checks), objective. Who proposes and who stops: searcher (with sampler, early_stages), scheduler, budget,
-cautions. What a trial asks for and does: recipe, stages and their store, work, setting, prepared, stage_tasks,
-trainable, desk. Who runs it all: launch, with order, place, tuning, tune_events, ray_session, ray_environment,
-ray_folder, meanwhile, warm, machine, address, nodes, silence, driver_lease. Who runs again: confirm, with candidates,
-declaration, listed_searcher, confirmed, restored. What is on record: trials (the ledger) and its events, recorder,
-tally, optuna_journal, study_folder, scored, other_questions, study_json, whole_file, whole_folder.
+space_checks), objective. Who proposes and who stops: searcher (with sampler, early_stages), scheduler, budget, cautions
+before and afterwards. What a trial asks for and does: recipe, stages and their store, work, setting, prepared,
+stage_tasks, trainable, desk. Who runs it all: launch, with order, place, tuning, tune_events, ray_session,
+ray_environment, ray_folder, meanwhile, warm, machine, address, nodes, silence, driver_lease. Who runs again: confirm,
+with candidates, declaration, listed_searcher, confirmed, restored. What is on record: trials (the ledger) and its
+events, recorder, tally, optuna_journal, study_folder, scored, other_questions, study_json, whole_file, whole_folder.
 
 What people see: display, plan, tensorboard (with event_files, best_board, shown_file; showcase, picture and
 precision_recall in the worker), report (with section, facts, tables, sentences, prose, markdown; figure_sheet, figures,
-figures_knobs; fanova and importance, coordinates, edges, pruning and pruning_told, species_precision). Who is better:
-compare (the maths; with spending, reweighted, redrawn), compared (with matched, looks, compared_sentences,
+figures_knobs; fanova and importance, coordinates, edges, floor, pruning and pruning_told, species_precision). Who is
+better: compare (the maths; with spending, reweighted, redrawn), compared (with matched, looks, compared_sentences,
 compared_tables), arms (with arms_tables, arms_sentences), truth (with truth_table). What comes out: export, bundle and
 its card, final, model_folder, submission (with validate), field, audit and audited, reproduce, judge. All at once:
 demo. The command line: __main__, with verbs_of_data, verbs_of_studies, verbs_of_models, verbs_of_audit, options and

@@ -13,6 +13,7 @@ from study.bundle import Bundle
 from study.candidates import finished as finished_of
 from study.confirmed import Confirmation, Standing
 from study.facts import finite, shown
+from study.floor import Floor
 from study.recording_intervals import DRAWS, Interval
 from study.tables import number, signed
 from study.trials import Trial
@@ -61,6 +62,7 @@ class Origin:
     trials: Sequence[Trial]
     chosen: Chosen
     sure: Sure = Sure()
+    floor: Floor | None = None  # under the trial's own scores
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def card(made: Bundle, origin: Origin, road: Road) -> str:
     sections = [
         (f"# {_text(made.study)}, trial {made.trial}", _choice(made, origin)),
         ("## What differs from the baseline", _difference(made.hyperparameters, first)),
-        ("## Scores, out of fold", _scores(made, first, origin.sure)),
+        ("## Scores, out of fold", [*_scores(made, first, origin.sure), *_learned(origin.floor)]),
         ("## Where it comes from", _source(made)),
         ("## From here to a submission", ["```", str(road), "```"]),
     ]
@@ -117,6 +119,10 @@ def _scores(made: Bundle, first: Trial | None, sure: Sure) -> list[str]:
         "",
         f"Difference of the score: {signed(made.score - first.score if first and first.score is not None else None)}.",
     ]
+
+
+def _learned(floor: Floor | None) -> list[str]:
+    return [] if floor is None else ["", floor.sentence("This trial")]
 
 
 def _source(made: Bundle) -> list[str]:

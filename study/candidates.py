@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,16 +46,30 @@ class Wanted:
         if self.fill and study.search.sampler == "grid":
             raise InputError("confirm: --fill is for a search; a grid gives all its arms the same. Leave --fill out.")
         refuse_fewer(folder, declaration(folder), self.replicates)
-        if self.fill and self.by is not None:
-            chances(study, trials, self.by)
-        else:
+        if not self.fill or self.by is None:
             self.chosen(folder, study, trials)
+        elif len(set(chances(study, trials, self.by).values())) > 1 and self.settled(folder, trials):
+            raise InputError(
+                f"{folder}: --fill must come before anything is known of the arms of {self.by}, but on the fresh "
+                "replicates something is: an arm would be chosen anew by who has seen its result. Leave --fill out, "
+                "or ask again in a study of its own: `run --out` elsewhere, then `confirm --fill`."
+            )
 
     def chosen(self, folder: Path, study: Study, trials: Sequence[Trial]) -> tuple[Candidate, ...]:
         """The baseline and the settings that are asked for; see `best` and `best_of_arms`."""
         if self.by is not None:
-            return best_of_arms(folder, study, trials, self.by)
+            return best_of_arms(folder, study, trials, self.by, self.settled(folder, trials))
         return best(folder, study, trials, self.top or 1)
+
+    def settled(self, folder: Path, trials: Sequence[Trial]) -> tuple[Candidate, ...]:
+        """The arms that were declared for the knob and stay: of one at least a score on fresh replicates is known.
+
+        Else who did not like what `compare` told could call until another setting stands for an arm.
+        """
+        before = declaration(folder)
+        mine = {one.arm: one for one in reversed(before.arms if before else ()) if one.by and one.by == self.by}
+        seen = [dict(trial.config) for trial in trials if trial.origin == "confirm" and trial.epochs]
+        return tuple(mine.values()) if any(dict(one.config) in seen for one in mine.values()) else ()
 
     def declared(self, folder: Path, study: Study, trials: Sequence[Trial]) -> Declaration:
         """See `declare`."""
@@ -100,29 +114,39 @@ def best(folder: Path, study: Study, trials: Sequence[Trial], count: int) -> tup
     return (first, *(Candidate(_label(study, trial), None, trial.config, trial.number) for trial in others[:count]))
 
 
-def best_of_arms(folder: Path, study: Study, trials: Sequence[Trial], by: str) -> tuple[Candidate, ...]:
+def best_of_arms(
+    folder: Path, study: Study, trials: Sequence[Trial], by: str, kept: Collection[Candidate] = ()
+) -> tuple[Candidate, ...]:
     """The baseline, and the best setting of each value of a knob that has one.
 
     Arms must be alike in all other scientific knobs, else nobody could say which of them made a difference. Of the
     combinations of these that the search has tried, that counts which most arms have; of such the baseline's, else the
-    one whose settings are best.
+    one whose settings are best. What is `kept` stands for its arm whatever the search has found since.
 
     Raises:
         InputError: the knob has no arms, or fewer than two of them have a finished trial that is alike in the rest.
     """
     knob = _knob(study, by)
-    first, ranked = _baseline(folder, study, trials), ranking(trials)
+    first, counts = _baseline(folder, study, trials), chances(study, trials, by)
+    stay = {json.dumps(dict(one.config), sort_keys=True): one for one in kept}
+    ranked = sorted(ranking(trials), key=lambda one: json.dumps(dict(one.config), sort_keys=True) not in stay)
     usual = _others(study, first.config, knob)
     told = [(trial, _others(study, trial.config, knob)) for trial in ranked if _in_an_arm(study, trial, knob)]
     tried = [usual, *(others for _, others in told)]
+    if kept:
+        tried = [{name: value for one in kept for name, value in _others(study, one.config, knob).items()}]
     choices = [_alike(told, knob, others) for others in _distinct(tried)]
     most = max(len(arms) for arms in choices)
     arms = choices[0] if len(choices[0]) == most else max(choices, key=lambda arms: (len(arms), _worth(arms)))
-    found = [Candidate(_label(study, one), value, one.config, one.number, by=by) for value, one in arms.items()]
+    found = [
+        stay.get(json.dumps(dict(one.config), sort_keys=True))
+        or Candidate(_label(study, one), value, one.config, one.number, by=by, among=counts[value])
+        for value, one in arms.items()
+    ]
     if len(found) < 2:
         rest = list(usual)
         alike = f" that are alike in {', '.join(rest)}" if rest else ""
-        uneven = len(set(chances(study, trials, by).values())) > 1
+        uneven = len(set(counts.values())) > 1
         raise InputError(
             f"{folder}: two values of `{by}` with a finished trial{alike} are needed, but got {len(found)}. Carry on "
             f"with `run` and a larger --trials{', or give --fill' if uneven else ''}."

@@ -8,11 +8,11 @@ from study.sampler import POPULATION, RANDOM_FIRST
 from study.space import Study
 
 
-def cautions(study: Study) -> tuple[str, ...]:
-    """A sentence or two for each."""
+def cautions(study: Study, trials: int | None = None) -> tuple[str, ...]:
+    """A sentence or two for each; `trials` instead of the space's own budget."""
     if study.search.scheduler == "none" or study.search.grace >= study.epoch_range()[1]:
         return ()
-    return (*_starved(study), *_crossing(study))
+    return (*_starved(study), *_crossing(study), *_thin(study, trials or study.budget.trials))
 
 
 def _starved(study: Study) -> Iterator[str]:
@@ -36,4 +36,20 @@ def _crossing(study: Study) -> Iterator[str]:
             f'{" and ".join(rates)}: a rate is searched, and [search] scheduler = "{search.scheduler}" may end a trial '
             f"after {search.grace} of its {study.epoch_range()[1]} epochs. A high rate scores low at first and may be "
             'the best at the end; scheduler = "none" lets every trial end, a larger grace lets it show more.'
+        )
+
+
+def _thin(study: Study, trials: int) -> Iterator[str]:
+    """Arms of which hardly a trial is left when ASHA has done its work: a trial that it ends is never compared."""
+    search, planned = study.search, study.epoch_range()[1]
+    asked = next((knob for knob in study.knobs if knob.role == "scientific" and knob.choices), None)
+    if search.scheduler != "asha" or asked is None:
+        return
+    rungs = sum(search.grace * search.factor**rung < planned for rung in range(planned))
+    left = trials / search.factor**rungs
+    if left < len(asked.choices):
+        yield (
+            f'of {trials} trials [search] scheduler = "asha" lets about {max(round(left), 1)} end, and '
+            f'`{asked.name}` has {len(asked.choices)} values; with scheduler = "none", or more trials, each has some '
+            "that can be compared."
         )

@@ -6,7 +6,7 @@ Every figure is made again from the trials' out-of-fold scores, so that the ledg
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,7 @@ class Compared:
     answers: tuple[Answer, ...]
     leaky: tuple[str, ...]
     groups: str
+    among: Mapping[str, int] = field(default_factory=dict)  # trials that each arm is the best of
     why: str = ""  # nothing is compared
 
     def as_dict(self) -> dict[str, Any]:
@@ -120,7 +121,9 @@ def compared(folder: Path, question: Question) -> Compared:
     if not honest:
         return replace(blank, why=_why(pairs, question.by))
     ruler = read_ruler(folder)
-    blank = replace(blank, groups="recordings" if (ruler.sites == "").any() else "sites")
+    both = {name: one for pair in honest for name, one in zip(pair.names, (pair.first, pair.second), strict=True)}
+    among = {name: one.among for name, one in both.items() if one.among is not None and one.by == question.by}
+    blank = replace(blank, among=among, groups="recordings" if (ruler.sites == "").any() else "sites")
     scores = redraw(folder, ruler, [one for pair in honest for one in (pair.first, pair.second)], figures)
     over = _over(told, honest)
     answers = [_answer(pair, told.replicates, over, scores, name) for name in figures for pair in honest]

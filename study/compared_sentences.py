@@ -7,6 +7,7 @@ from study.compare import POWER, detectable
 from study.compared import Answer, Compared
 from study.spending import ALPHA, TOO_EARLY
 
+FEW = 3  # replicates
 FIGURES = {"lwlrap": "LWLRAP", "precision_avg": "average precision of boxes", "tpfp_auc": "TP against FP boxes"}
 
 
@@ -74,6 +75,11 @@ def on_record(told: Compared) -> list[str]:
     if told.leaky:
         lines.append(
             f"Never compared, since their teachers saw the fold they are measured on: {'; '.join(told.leaky)}."
+        )
+    if len(set(told.among.values())) > 1:
+        among = ", ".join(f"{name} of {count}" for name, count in told.among.items())
+        lines.append(
+            f"Each arm is the best of its trials in the search, {among}: the best of fewer is worse by chance alone."
         )
     tuned = sorted({name for answer in told.answers for name in answer.tuned})
     if tuned:
@@ -143,19 +149,21 @@ def _too_few(answer: Answer) -> str:
 def _settles(answer: Answer, told: Compared) -> str:
     parts = []
     if answer.detectable is not None and answer.detectable >= 1:
-        parts.append(f"These replicates could have seen no difference that there can be ({_percent(POWER)} power).")
+        parts.append("So few replicates find no difference, however large it is.")
     elif answer.detectable:
-        parts.append(f"These replicates could have seen {answer.detectable:.3f} or more ({_percent(POWER)} power).")
+        parts.append(
+            f"So many replicates find a difference of {answer.detectable:.3f} or more ({_percent(POWER)} power)."
+        )
     plan = answer.plan
-    if plan is None:
+    if plan is None or len(answer.differences) < FEW:  # two tell too little of how much replicates vary
         return " ".join(parts)
     if plan.times > 1:
         parts.append(
-            f"No number of replicates settles a difference of {plan.effect:.3f}, since the {told.groups} alone vary "
-            f"too much; {plan.times} times as many {told.groups} and about {plan.replicates} replicates would."
+            f"One of {plan.effect:.3f} is too small for these {told.groups}, however many replicates are run: it takes "
+            f"about {plan.times} times as many {told.groups}, and {plan.replicates} replicates."
         )
     elif plan.replicates > len(answer.differences):
-        parts.append(f"About {plan.replicates} replicates in all would settle a difference of {plan.effect:.3f}.")
+        parts.append(f"About {plan.replicates} replicates in all find one of {plan.effect:.3f}.")
     elif told.look is not None and not told.look.final:
         parts.append(f"The {told.declared} declared replicates may settle it.")
     return " ".join(parts)

@@ -24,6 +24,10 @@ from study.trials import Trial, read_trials
 from study.tuning import listed_trials
 from study.work import planned_work
 
+_FILL: Final = (
+    "; the best of fewer is worse by chance alone. --fill evens them out first; once something is known of the arms on "
+    "fresh replicates, they stay as they are"
+)
 SHORTEST_S: Final = 1.0  # where filling the arms took all the time: what is declared is left for the next call
 
 
@@ -74,12 +78,14 @@ def _level(place: Place, wanted: Wanted, hours: float | None, display: Display) 
     """
     study, by = place.job.study, wanted.by or ""
     trials = read_trials(place.ledger.path)
+    if wanted.settled(place.job.folder, trials):
+        display.say(f"the arms of {by} stay as they were declared: on fresh replicates something is known of them")
+        return True
     had = chances(study, trials, by)
     open_ = [one for one in trials if one.origin != "confirm" and one.state in ("RUNNING", "STOPPED")]
     if len(set(had.values())) > 1:
         told = ", ".join(f"{value} {count}" for value, count in had.items())
-        way_out = "" if wanted.fill else "; the best of fewer is worse by chance alone: --fill evens them out first"
-        display.say(f"the arms of {by} have not had the same number of trials ({told}){way_out}")
+        display.say(f"the arms of {by} have not had the same number of trials ({told}){'' if wanted.fill else _FILL}")
     if not wanted.fill:
         return True
     listed = [*_carried_on(study, open_), *_further(study, trials, by, had)]

@@ -41,7 +41,7 @@ def told(folder: Path, trials: Sequence[Trial]) -> Confirmed | None:
         return None
     judged = _judged(folder, known) if known.whole else _Told([], [], [])
     ranked = ("Confirmed settings" if known.whole else "Settings so far", confirmed.table(known))
-    sentences = [*judged.verdicts, *confirmed.sentences(known), *judged.sentences]
+    sentences = [*confirmed.sentences(known), *judged.sentences]
     return Confirmed(confirmation_section(sentences, [ranked, *judged.tables]), tuple(judged.verdicts))
 
 

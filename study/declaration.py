@@ -27,6 +27,7 @@ class Candidate:
     trial: int
     baseline: bool = False
     by: str | None = None  # the knob whose arm it is the best of
+    among: int | None = None  # trials that its arm had had in the search when it was declared
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from study.candidates import finished as finished_of
 from study.candidates import ranking
 from study.confirmed import confirmation
 from study.facts import finite
+from study.floor import of_trial
 from study.recording_intervals import Interval, of_figure, weights
 from study.reweighted import FIGURES
 from study.scored import out_of_fold, read_ruler
@@ -38,7 +39,8 @@ def export(study_folder: Path, bundle: Path, trial: int | None = None) -> Path:
     refuse_existing(bundle)
     made = _bundle(study_folder, study, chosen)
     sure = Sure(*(_intervals(study_folder, one) for one in (chosen, baseline_of(trials))))
-    told = card(made, Origin(study, trials, Chosen(trial, confirmed), sure), Road(bundle, _data(study)))
+    origin = Origin(study, trials, Chosen(trial, confirmed), sure, of_trial(study_folder, chosen))
+    told = card(made, origin, Road(bundle, _data(study)))
     with whole_folder(bundle) as folder:
         (folder / CONFIG).write_text(to_json(made), encoding="utf-8")
         (folder / CARD).write_text(told, encoding="utf-8")

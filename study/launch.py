@@ -39,7 +39,7 @@ def run(study: Study, order: Order, display: Display) -> Path:
         from study.tuning import search
         from study.work import planned_work
 
-        for told in cautions(study):
+        for told in cautions(study, order.trials):
             display.say(told)
         write_study(study, place.job.setting, folder, order)
         display.say(f"{folder}: {planned_work(study, place.job.setting, order.trials)}")

@@ -30,6 +30,7 @@ class Setting:
     baseline: bool = False
     regime: str = ""  # of a list of arms
     by: str | None = None  # the knob whose arm it was declared for
+    among: int | None = None  # trials that its arm had had in the search by then
 
     @property
     def leaky(self) -> bool:
@@ -80,6 +81,7 @@ def replicated(folder: Path, study: Mapping[str, Any], trials: Sequence[Trial]) 
                 trials=_by_replicate(again, one.config),
                 baseline=one.baseline,
                 by=one.by,
+                among=one.among,
             )
             for one in declared.arms
         )

@@ -20,6 +20,7 @@ from rfcx_model.listening import Heard
 from rfcx_model.metrics import OutOfFold
 from rfcx_model.recordings import Recordings
 from study import model_figures, picture
+from study.floor import floor
 from study.precision_recall import Judged, precision
 from study.recording_intervals import DRAWS, Interval, interval, of_figure, weights
 from study.reweighted import average_precisions
@@ -35,6 +36,7 @@ FIGURES: Final = {
     "tpfp_auc": "TP against FP boxes",
     "recall": "recall of TP boxes at 0.5",
 }
+FEW_BINS: Final = 3  # of ten; scores that lie in fewer hardly differ
 EVERY: Final = 10  # of 101 thresholds, in the table
 
 
@@ -113,6 +115,8 @@ def _scores(measured: Measured, drawn: Floats, optimistic: bool) -> Section:
             "Where the search had no lockbox the setting was chosen by scores on these recordings, so they are "
             "optimistic."
         )
+    if (under := floor(listed, said)) is not None:
+        sentences.append(under.sentence("The set of fold models"))
     rows = tuple((FIGURES[name], number(one.value), one.span) for name, one in found.items())
     return Section("Scores", sentences, [Exhibit("Scores", Table(("figure", "value", "95 %"), rows, 1))])
 
@@ -189,9 +193,10 @@ def _calibration_words(told: Calibration) -> str:
     under = sum(one.said < one.interval[0] for one in told.bins)
     lean = "overconfident" if over > under else "underconfident"
     lean = "neither over- nor underconfident" if over == under else lean
+    said = f"the models are {lean}" if len(told.bins) >= FEW_BINS else "scores this flat say nothing of calibration"
     return (
         f"How often a box is confirmed, by the score it is given: expected calibration error {told.error:.3f}; of "
-        f"{len(told.bins)} bins {over} score higher and {under} lower than their interval: the models are {lean}. "
+        f"{len(told.bins)} bins that hold boxes {over} score higher and {under} lower than their interval: {said}. "
         "Confirmed and refused boxes of a species weigh alike, for the priors of what is listed are not the forest's."
     )
 

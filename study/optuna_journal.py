@@ -84,5 +84,12 @@ class OptunaJournal:
         try:
             work()
         except OSError as error:
-            self._over = True
-            self._say(f"{self._path}: {error.strerror or error}; the study goes on without it")
+            self._end(error)
+        except RuntimeError as error:  # Optuna's word for a lock that went with its folder
+            if not isinstance(error.__context__, OSError):
+                raise
+            self._end(error.__context__)
+
+    def _end(self, error: OSError) -> None:
+        self._over = True
+        self._say(f"{self._path}: {error.strerror or error}; the study goes on without it")

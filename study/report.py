@@ -26,6 +26,7 @@ from study.arms import Comparison, compare
 from study.confirmed_section import Confirmed
 from study.coordinates import axes_of, drawn_knobs
 from study.facts import Facts, compute
+from study.floor import Floor, of_trial
 from study.importance import Scored, ranking
 from study.knob import Knob
 from study.page import HTML, MARKDOWN, Page, render
@@ -59,7 +60,8 @@ def write(study_folder: Path) -> tuple[Path, Path]:
     confirmed = confirmed_section.told(study_folder, trials) or replicated_section.told(
         study_folder, told.study, trials
     )
-    shown = sections(told, compared, _species(study_folder, told, trials), confirmed)
+    best = next((one for one in trials if told.ranked and one.number == told.ranked[0].number), None)
+    shown = sections(told, compared, _species(study_folder, told, trials), confirmed, of_trial(study_folder, best))
     return (
         write_whole(study_folder / "report.html", render(HTML, page(told), shown)),
         write_whole(study_folder / "report.md", render(MARKDOWN, page(told), shown)),
@@ -71,17 +73,18 @@ def sections(
     compared: Comparison | None = None,
     species: SpeciesPrecision | None = None,
     confirmed: Confirmed | None = None,
+    floor: Floor | None = None,
 ) -> list[Section]:
     """The report in reading order. Where the study lists its arms they are compared as they stand, not by knob.
 
     `confirmed` is what replicates say, of a confirmation or of a grid; its verdicts are the answer. Without it the
-    report says there is none.
+    report says there is none. `floor` lies under the best trial; one that has not left it comes before any answer.
     """
     verdicts = list(confirmed.verdicts) if confirmed is not None else []
     answer = sentences.verdict(told, bool(verdicts)) if compared is None else _answer_of_arms(compared, bool(verdicts))
     unconfirmed = confirmation_section((), confirmations=told.cost.confirmations)
     return [
-        Section("Answer", [*verdicts, *answer]),
+        Section("Answer", _with_floor([*verdicts, *answer], told, floor)),
         confirmed.section if confirmed is not None else unconfirmed,
         *([] if compared is None else [_listed_arms(compared, bool(verdicts))]),
         Section("Cost", [], [Exhibit("Cost", tables.cost(told))]),
@@ -97,6 +100,13 @@ def sections(
         Section("Search space", [], [Exhibit("Searched knobs", tables.space(told))] if told.knobs else []),
         Section("Data and versions", [], [Exhibit("Where this comes from", tables.provenance(told))]),
     ]
+
+
+def _with_floor(answer: list[str], told: Facts, floor: Floor | None) -> list[str]:
+    if floor is None or not told.ranked:
+        return answer
+    sentence = floor.sentence(f"Trial {told.ranked[0].number}, the best,")
+    return [*answer, sentence] if floor.left else [sentence, *answer]
 
 
 def page(told: Facts) -> Page:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -29,7 +30,7 @@ def plan(
 
     study = space_of(space, settings)
     told = forecast(study, data, cache_folder(cache), trials)
-    for warned in cautions(study):
+    for warned in cautions(study, trials):
         typer.echo(warned, err=True)
     typer.echo(json.dumps(told.as_dict(), indent=1) if as_json else str(told))
 
@@ -73,10 +74,16 @@ def run(
         hours=hours,
     )
     folder = launch(study, order, Display())
-    from study.report import write  # imported by then, see `study.meanwhile`
+    from study.afterwards import afterwards  # imported by then, see `study.meanwhile`
+    from study.report import write
 
     page, _ = write(folder)
-    typer.echo(f"study   {folder}\nreport  {page}\nlook    uv run tensorboard --logdir '{folder / 'trials'}'")
+    told = afterwards(study, folder)
+    for warned in told.cautions:
+        typer.echo(warned, err=True)
+    typer.echo(f"study   {folder}\nreport  {page}\nlook    uv run tensorboard --logdir {quote(str(folder / 'trials'))}")
+    if told.following:
+        typer.echo(f"next    {told.following}")
     if study.arms:
         arms(folder)
 

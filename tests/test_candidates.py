@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ import pytest
 
 from rfcx_model.errors import InputError
 from study.candidates import Wanted, best, best_of_arms, chances, ranking
-from study.declaration import DECLARED, declaration, declare, left
+from study.declaration import DECLARED, Candidate, declaration, declare, left
 from study.space import Study, load
-from study.trials import Origin, State, Trial
+from study.trials import EpochRecord, Origin, State, Trial
 
 SPACE = """
 [scientific]
@@ -178,6 +178,84 @@ def test_the_newest_best_of_an_arm_stands_first_and_keeps_its_arm_when_it_is_nam
     assert [one.trial for one in told.arms if one.arm == "stage4"] == [9, 5]
     told = declare(tmp_path, study, None, best(tmp_path, study, better, 1), 2)
     assert next(one for one in told.arms if one.trial == 9).by == by
+
+
+@pytest.fixture
+def uneven(study: Study, trials: list[Trial]) -> list[Trial]:
+    """`input` has had fewer trials than the others, and `none` a better one than when arms were declared."""
+    return [*trials, trial(study, 9, "none", 0.9)]
+
+
+def seen(study: Study, one: Candidate, number: int = 20) -> Trial:
+    """A trial of a declared setting of which an epoch is on record."""
+    known = trial(study, number, "none", None, state="RUNNING", origin="confirm", replicate=1)
+    return replace(
+        known, config=one.config, epochs=(EpochRecord(3, 1, 1, 1, reused=False, metrics={"score": 0.4}, time=1.0),)
+    )
+
+
+def test_arms_of_which_something_is_known_stay_whatever_the_search_finds(
+    study: Study, trials: list[Trial], uneven: list[Trial], tmp_path: Path
+) -> None:
+    wanted = Wanted(2, by="stage3.mixup_site")
+    told = wanted.declared(tmp_path, study, trials)
+    assert [one.trial for one in wanted.chosen(tmp_path, study, uneven)] == [0, 9, 3, 5], "nothing is known yet"
+    known = [*uneven, seen(study, told.arms[2])]
+    assert [one.trial for one in wanted.chosen(tmp_path, study, known)] == [0, 2, 3, 5]
+    again = Wanted(5, by="stage3.mixup_site").declared(tmp_path, study, known)
+    assert [asdict(one) for one in again.arms] == [asdict(one) for one in told.arms]
+    assert [one.among for one in again.arms] == [None, 2, 2, 3]
+
+
+def test_the_baseline_alone_tells_nothing_of_an_arm(
+    study: Study, trials: list[Trial], uneven: list[Trial], tmp_path: Path
+) -> None:
+    wanted = Wanted(2, by="stage3.mixup_site")
+    told = wanted.declared(tmp_path, study, trials)
+    known = [*uneven, seen(study, told.arms[0])]
+    assert [one.trial for one in wanted.chosen(tmp_path, study, known)] == [0, 9, 3, 5]
+
+
+def test_an_arm_that_had_no_finished_trial_may_join_those_that_stay(
+    study: Study, trials: list[Trial], tmp_path: Path
+) -> None:
+    wanted = Wanted(2, by="stage3.mixup_site")
+    without = [one for one in trials if one.config["stage3.mixup_site"] != "stage4"]
+    told = wanted.declared(tmp_path, study, without)
+    known = [*trials, trial(study, 9, "none", 0.9), seen(study, told.arms[1])]
+    assert [one.trial for one in wanted.chosen(tmp_path, study, known)] == [0, 2, 3, 5]
+
+
+def test_arms_that_stay_decide_what_those_that_join_must_be_alike_in(tmp_path: Path) -> None:
+    (tmp_path / "space.toml").write_text(TWO)
+    study = load(tmp_path / "space.toml")
+
+    def one(number: int, site: str, normalise: str, score: float) -> Trial:
+        params = {"stage3.mixup_site": site, "windows.normalise": normalise, "stage3.focal_gamma": number / 10}
+        return replace(trial(study, number, site, score), config=study.config(params))
+
+    wanted = Wanted(2, by="stage3.mixup_site")
+    first = [one(0, "input", "recording", 0.5), one(1, "none", "recording", 0.6)]
+    told = wanted.declared(tmp_path, study, first)
+    others = [one(n, site, "band_median", 0.9) for n, site in enumerate(("none", "input", "stage4"), start=2)]
+    known = [*first, *others, one(5, "stage4", "recording", 0.1), seen(study, told.arms[1])]
+    arms = [arm for arm in wanted.chosen(tmp_path, study, known) if arm.by]
+    assert [(arm.arm, arm.trial) for arm in arms] == [("none", 1), ("input", 0), ("stage4", 5)]
+
+
+def test_filling_is_refused_where_something_is_known_of_the_arms(
+    study: Study, trials: list[Trial], tmp_path: Path
+) -> None:
+    wanted = Wanted(2, by="stage3.mixup_site", fill=True)
+    told = wanted.declared(tmp_path, study, trials)
+    wanted.check(tmp_path, study, trials)
+    known = [*trials, seen(study, told.arms[1])]
+    with pytest.raises(
+        InputError, match=r"--fill must come before anything is known of the arms of stage3\.mixup_site"
+    ):
+        wanted.check(tmp_path, study, known)
+    even = [*known, trial(study, 9, "none", 0.1), trial(study, 10, "input", 0.1)]
+    wanted.check(tmp_path, study, even)  # nothing is left to fill: the same call carries on
 
 
 def test_a_grid_is_not_filled(study: Study, trials: list[Trial], tmp_path: Path) -> None:

@@ -53,3 +53,24 @@ def test_a_searched_rate_whose_trials_may_be_pruned_is_said(
     told = cautions(load(path, given))
     assert all(expected in one for one in told)
     assert len(told) == bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "trials", "left"),
+    [
+        ({}, None, None),  # 50 trials, three rungs: 6 for four arms
+        ({}, 32, None),
+        ({}, 31, 4),
+        ({}, 12, 2),
+        ({}, 1, 1),
+        ({"search.factor": 5}, 12, 2),  # one rung before the end
+        ({"search.scheduler": "none"}, 12, None),
+        ({"search.scheduler": "median"}, 12, None),
+    ],
+)
+def test_few_trials_of_which_pruning_leaves_less_than_one_an_arm_are_said(
+    given: dict[str, Any], trials: int | None, left: int | None
+) -> None:
+    told = cautions(load(MIXUP, given), trials)
+    expected = f'scheduler = "asha" lets about {left} end, and `stage3.mixup_site` has 4 values'
+    assert [expected in one for one in told] == [True] * (left is not None)

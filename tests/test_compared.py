@@ -76,8 +76,9 @@ def test_a_difference_that_cannot_be_told_says_what_would_settle_it(tmp_path: Pa
     assert answer.interval is not None
     assert answer.interval[0] < 0 < answer.interval[1]
     assert re.search(
-        r"not known yet whether stage4 is better than input; .* These replicates could have seen 0\.\d{3} or more "
-        r"\(80 % power\)\. (About \d+ replicates in all would settle|No number of replicates settles)",
+        r"not known yet whether stage4 is better than input; .* So many replicates find a "
+        r"difference of 0\.\d{3} or more "
+        r"\(80 % power\)\. (About \d+ replicates in all find one|One of 0\.\d{3} is too small)",
         verdicts(told)[0],
     )
 
@@ -251,6 +252,24 @@ def test_confirmed_arms_may_differ_in_their_own_tuned_nuisances(tmp_path: Path) 
     assert f"Each arm has its own tuned {ALPHA}, {THRESHOLD}." in all_of(told)
 
 
+@pytest.mark.parametrize(("among", "said"), [((6, 2), True), ((4, 4), False), ((None, 2), False)])
+def test_arms_that_are_the_best_of_unequally_many_trials_are_called_so(
+    tmp_path: Path, among: tuple[int | None, int | None], said: bool
+) -> None:
+    confirmed(tmp_path, [3, 4, 5, 6], [])
+    path = tmp_path / "confirm.json"
+    told = json.loads(path.read_text())
+    for arm, count in zip(told["arms"][1:], among, strict=True):
+        arm |= {"by": SITE, "among": count}
+    path.write_text(json.dumps(told))
+    sentence = (
+        "Each arm is the best of its trials in the search, input of 6, stage4 of 2: the best of fewer is worse by "
+        "chance alone."
+    )
+    assert (sentence in all_of(compared(tmp_path, BY))) == said
+    assert sentence not in all_of(compared(tmp_path, Question()))
+
+
 def test_replicates_raised_after_the_last_look_are_told_with_what_all_looks_spend(tmp_path: Path) -> None:
     made = confirmed(tmp_path, [3, 4], [])
     compared(tmp_path, BY)
@@ -346,7 +365,7 @@ def test_replicates_that_could_have_seen_nothing_are_said_to(tmp_path: Path) -> 
     for replicate, gain in enumerate((1.5, 0.5)):  # two of five, judged at less than 0.1 %
         made.trial({SITE: "input"}, replicate, 1.0, origin="search" if replicate else "baseline")
         made.trial({SITE: "stage4"}, replicate, gain)
-    assert "could have seen no difference that there can be" in verdicts(compared(tmp_path, BY))[0]
+    assert "So few replicates find no difference, however large it is." in verdicts(compared(tmp_path, BY))[0]
 
 
 def test_where_recordings_differ_too_much_more_of_them_are_asked_for(tmp_path: Path) -> None:
@@ -362,8 +381,8 @@ def test_where_recordings_differ_too_much_more_of_them_are_asked_for(tmp_path: P
     )
     (said,) = verdicts(replace(told, answers=(answer,)))
     assert said.endswith(
-        "No number of replicates settles a difference of 0.005, since the recordings alone vary too much; "
-        "3 times as many recordings and about 12 replicates would."
+        "One of 0.005 is too small for these recordings, however many replicates are run: it takes about 3 times as "
+        "many recordings, and 12 replicates."
     )
 
 

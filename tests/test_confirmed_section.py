@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from made_replicates import SITE, Made
 
+from study.confirmed_section import Confirmed
 from study.confirmed_section import told as told_of
 from study.looks import LOOKS, read_looks
 from study.report import write
@@ -34,10 +35,14 @@ def finish(made: Made) -> None:
     made.trial({SITE: "stage4"}, 3, 2.5, origin="confirm")
 
 
-def section(made: Made) -> Section:
+def part(made: Made) -> Confirmed:
     told = told_of(made.folder, read_trials(made.folder / "trials.jsonl"))
     assert told is not None
-    return told.section
+    return told
+
+
+def section(made: Made) -> Section:
+    return part(made).section
 
 
 def test_before_all_has_run_nothing_is_compared_and_no_look_is_spent(made: Made) -> None:
@@ -47,11 +52,11 @@ def test_before_all_has_run_nothing_is_compared_and_no_look_is_spent(made: Made)
     assert not (made.folder / LOOKS).exists()
 
 
-def test_when_all_has_run_the_verdict_comes_first_and_one_look_is_on_record(made: Made) -> None:
+def test_when_all_has_run_there_is_a_verdict_and_one_look_is_on_record(made: Made) -> None:
     finish(made)
     for _ in range(2):
-        told = section(made)
-    assert told.sentences[0].startswith("score: site=stage4 is better than baseline by ")
+        verdicts, told = part(made).verdicts, section(made)
+    assert verdicts[0].startswith("score: site=stage4 is better than baseline by ")
     assert any(line.startswith("Highest mean over 3 fresh replicates: site=stage4") for line in told.sentences)
     assert [one.title for one in told.exhibits] == ["Confirmed settings", "Against the baseline"]
     assert [(one.declared, one.seen) for one in read_looks(made.folder)] == [(3, 3)]
@@ -62,6 +67,7 @@ def test_the_report_shows_it_right_after_the_answer(made: Made) -> None:
     for path in write(made.folder):
         text = path.read_text()
         assert text.index("site=stage4 is better than baseline by") < text.index("The best of 2 finished trials")
+        assert text.count("score: site=stage4 is better than baseline by") == 1
         assert "The replicates are the evidence." in text
         assert "Nothing is confirmed yet" not in text
 
@@ -78,9 +84,9 @@ def test_the_arms_of_the_asked_knob_are_compared_where_one_was_asked_about(made:
     finish(made)
     path = made.folder / "confirm.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"by": SITE}))
-    told = section(made)
-    assert told.sentences[0].startswith("score: stage4 is better than input by ")
-    assert told.exhibits[1].title == f"Arms of {SITE}"
+    told = part(made)
+    assert told.verdicts[0].startswith("score: stage4 is better than input by ")
+    assert told.section.exhibits[1].title == f"Arms of {SITE}"
 
 
 def test_without_a_declaration_there_is_no_such_part(made: Made) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import optuna
 import pytest
@@ -12,6 +15,7 @@ from driven import Driven, space
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from study.optuna_journal import OptunaJournal
 from study.space import Study
 from study.trials import Trial, read_trials
 
@@ -37,6 +41,10 @@ def as_the_ledger_has_them(study: Study, trials: list[Trial]) -> list[tuple[Any,
         values = [trial.score] if trial.state in ("COMPLETE", "PRUNED") else None
         found.append((STATES[trial.state], values, scores, study.params_of(trial.config)))
     return found
+
+
+def trial_of(study: Study) -> Trial:
+    return Trial(0, "search", 0, 1, study.config(study.baseline), {}, 1, 0.0, name="0000")
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -99,6 +107,35 @@ def test_a_journal_that_cannot_be_written_ends_alone(tmp_path: Path) -> None:
     assert len(read_trials(folder / "trials.jsonl")) == 30
     said = driven.recorder.display.console.file.getvalue()  # type: ignore[attr-defined]
     assert said.count("the study goes on without it") == 1
+
+
+def test_a_journal_whose_folder_goes_while_it_holds_the_lock_ends_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, folder = space(tmp_path, "random"), tmp_path / "study"
+    folder.mkdir()
+    said: list[str] = []
+    journal = OptunaJournal(folder, study, [], said.append)
+    dumps = json.dumps
+
+    def moved_before_it_is_written(*args: Any, **kwargs: Any) -> str:
+        if os.path.lexists(folder / "optuna.journal.lock"):
+            folder.rename(tmp_path / "moved")
+        return dumps(*args, **kwargs)
+
+    monkeypatch.setattr("optuna.storages.journal._file.json.dumps", moved_before_it_is_written)
+    journal.started(trial_of(study))
+    journal.started(trial_of(study))
+    assert (tmp_path / "moved").is_dir()
+    assert said == [f"{folder / 'optuna.journal'}: No such file or directory; the study goes on without it"]
+
+
+def test_an_error_of_optunas_own_is_not_taken_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = space(tmp_path, "random")
+    journal = OptunaJournal(tmp_path, study, [], print)
+    monkeypatch.setattr(journal, "_add", Mock(side_effect=RuntimeError("no such study")))
+    with pytest.raises(RuntimeError, match="no such study"):
+        journal.started(trial_of(study))
 
 
 def test_a_study_of_two_directions_is_told_both_values(tmp_path: Path) -> None:
