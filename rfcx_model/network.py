@@ -12,7 +12,9 @@ The head is the diary's; it is the attention pooling of Kong et al. 2019 (arXiv:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from hashlib import sha256
@@ -199,14 +201,15 @@ def _backbone(network: Network) -> nn.Module:
     if network.pretrained not in ("hub", "none"):
         overlay = {"file": str(_weight_file(network.pretrained))}
     try:
-        return timm.create_model(
-            name,
-            features_only=True,
-            in_chans=1,
-            out_indices=range(stages.index(32) + 1),
-            pretrained=network.pretrained != "none",
-            pretrained_cfg_overlay=overlay,
-        )
+        with _one_word_of_the_hub():
+            return timm.create_model(
+                name,
+                features_only=True,
+                in_chans=1,
+                out_indices=range(stages.index(32) + 1),
+                pretrained=network.pretrained != "none",
+                pretrained_cfg_overlay=overlay,
+            )
     except Exception as error:
         if network.pretrained == "none":
             if isinstance(error, _UNFIT):
@@ -220,6 +223,18 @@ def _backbone(network: Network) -> nn.Module:
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}). "
             'Set "network.pretrained" to a weight file or a folder with one that was fetched elsewhere, or to "none".'
         ) from error
+
+
+@contextmanager
+def _one_word_of_the_hub() -> Iterator[None]:
+    """The hub's client tells of every try that fails; the message in the end tells it once."""
+    client = logging.getLogger("huggingface_hub")
+    level = client.level
+    client.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        client.setLevel(level)
 
 
 def _info(backbone: nn.Module) -> Any:

@@ -8,7 +8,7 @@ ray_environment, ray_folder, meanwhile, warm, machine, address, nodes, silence, 
 with candidates, declaration, listed_searcher, confirmed, restored. What is on record: trials (the ledger) and its
 events, recorder, tally, optuna_journal, study_folder, scored, other_questions, study_json, whole_file, whole_folder.
 
-What people see: display, plan, tensorboard (with event_files, best_board, shown_file; showcase, picture and
+What people see: display, knob_list, plan, tensorboard (with event_files, best_board, shown_file; showcase, picture and
 precision_recall in the worker), report (with section, facts, tables, sentences, prose, markdown; figure_sheet, figures,
 figures_knobs; fanova and importance, coordinates, edges, floor, pruning and pruning_told, species_precision). Who is
 better: compare (the maths; with spending, reweighted, redrawn), compared (with matched, looks, compared_sentences,

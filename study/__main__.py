@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import signal
 import sys
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
+RESUMES = ("prepare", "run", "confirm", "train", "predict")
 UNWRITABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTEMPTY)
 NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -28,6 +30,7 @@ app.command()(verbs_of_models.demo)
 app.command()(verbs_of_data.synthesize)
 app.command()(verbs_of_data.check)
 app.command("prepare")(verbs_of_data.prepare_)
+app.command()(verbs_of_studies.knobs)
 app.command()(verbs_of_studies.plan)
 app.command()(verbs_of_studies.run)
 app.command()(verbs_of_studies.report)
@@ -54,11 +57,14 @@ def main() -> None:
     except Exception as error:
         code = _refusal(error)
     if code == INTERRUPTED:
-        typer.echo(
-            "interrupted; `prepare`, `run`, `confirm`, `train` and `predict` go on where they were if called again",
-            err=True,
-        )
+        typer.echo(_interrupted(sys.argv[1:]), err=True)
     sys.exit(code)
+
+
+def _interrupted(words: list[str]) -> str:
+    if words and words[0] in RESUMES:
+        return f"interrupted; the same call goes on where it was: {shlex.join(['rfcx-study', *words])}"
+    return "interrupted"
 
 
 def _refusal(error: Exception) -> int:

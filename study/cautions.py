@@ -15,6 +15,17 @@ def cautions(study: Study, trials: int | None = None) -> tuple[str, ...]:
     return (*_starved(study), *_crossing(study), *_thin(study, trials or study.budget.trials))
 
 
+def fetched(study: Study) -> tuple[str, ...]:
+    """What `run` will need from elsewhere."""
+    pretrained = study.config(study.baseline)["network.pretrained"]
+    if pretrained != "hub":
+        return ()
+    return (
+        '`network.pretrained` is "hub": `run` fetches ImageNet weights from the Hugging Face hub, unless they lie in '
+        'this machine\'s cache; "none" trains from scratch.',
+    )
+
+
 def _starved(study: Study) -> Iterator[str]:
     """A sampler that pruning leaves without what it learns from."""
     search = study.search

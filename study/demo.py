@@ -34,7 +34,7 @@ def demo(out: Path) -> None:
     out.mkdir(parents=True)
     display = Display()
     forest, cache = out / "forest", out / "cache"
-    with display.phase("made-up forest", FOREST.train_recordings * 2 + FOREST.test_recordings):
+    with display.phase("made-up forest", FOREST.train_recordings * 2 + FOREST.test_recordings, "steps"):
         truth = write_forest(FOREST, forest, workers=cores(), progress=display.at)
     study = launch.run(space.load(SPACE), Order(data=forest, out=out / "studies", cache=cache), display)
     page, _ = report.write(study)

@@ -15,6 +15,8 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rfcx_model.errors import printable
 
 LINE_EVERY_S = 10.0
+FEW, EARLY_S = 3, 20.0
+"""What was done, and for how long, before it is told how much longer: the first pieces take longer than the rest."""
 
 
 @dataclass
@@ -52,12 +54,14 @@ class Display:
             )
             self._progress.start()
             self._bar = self._progress.add_task(name, total=total, status="")
+        refused = True
         try:
             yield self
+            refused = False
         finally:
             if self._progress is not None:
                 self._progress.stop()
-            else:
+            elif self._done or not refused:
                 self._line()
             self._progress, self._bar = None, None
 
@@ -79,10 +83,10 @@ class Display:
 
     def _left(self) -> str:
         """As long again for what is left as what was done since the phase began; what stood there before is no part."""
-        done = self._done - (self._first or 0)
-        if done <= 0 or self._done >= self._total:
+        done, passed_s = self._done - (self._first or 0), time.monotonic() - self._begun
+        if done < FEW or passed_s < EARLY_S or self._done >= self._total:
             return ""
-        seconds = (time.monotonic() - self._begun) / done * (self._total - self._done)
+        seconds = passed_s / done * (self._total - self._done)
         return f"  about {timedelta(seconds=round(seconds))} left"
 
     def _show(self) -> None:

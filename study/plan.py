@@ -6,6 +6,7 @@ import contextlib
 import json
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -62,7 +63,7 @@ class Forecast:
         )
 
 
-def plan(study: Study, data: Path, cache: Path, trials: int | None) -> Forecast:
+def plan(study: Study, data: Path, cache: Path, trials: int | None, say: Callable[[str], None]) -> Forecast:
     """Forecast a study. What a training step takes on this machine is kept in the cache folder.
 
     Raises:
@@ -81,7 +82,7 @@ def plan(study: Study, data: Path, cache: Path, trials: int | None) -> Forecast:
     cost = planned_work(study, setting, trials)
     place = compute.best()
     slots = study.resources.concurrent or (GPU_TRIALS if place.device.type == "cuda" else cores())
-    steps = _calibration(hyperparameters, len(recordings.species), place, cache)
+    steps = _calibration(hyperparameters, len(recordings.species), place, cache, say)
     seconds = _seconds(hyperparameters, recordings, study, cost, steps) / slots
     gpus = 1.0 if place.device.type == "cuda" else 0.0
     return Forecast(
@@ -115,7 +116,9 @@ def _seconds(
     return float(cost.crops * crops_s + (cost.total - cost.crops) * windows_s + cost.measured * scored * score_s)
 
 
-def _calibration(h: Hyperparameters, n_species: int, place: compute.Compute, cache: Path) -> tuple[float, float]:
+def _calibration(
+    h: Hyperparameters, n_species: int, place: compute.Compute, cache: Path, say: Callable[[str], None]
+) -> tuple[float, float]:
     """Seconds a window, trained on and scored: as timed before on this machine, else timed now and kept."""
     read = [asdict(h.network), h.windows.window_frames, h.frontend.n_mels, n_species, str(place), platform.node()]
     key = json.dumps([*read, torch.__version__, version("timm")], sort_keys=True)
@@ -123,6 +126,7 @@ def _calibration(h: Hyperparameters, n_species: int, place: compute.Compute, cac
     try:
         train_s, score_s = map(float, _calibrations(path)[key])
     except (ValueError, KeyError, TypeError):
+        say(f"training steps of {h.network.backbone} are timed, once for this machine")
         train_s, score_s = _timed(h, n_species, place)
         with contextlib.suppress(OSError):  # a cache that cannot be written is no reason not to tell
             cache.mkdir(parents=True, exist_ok=True)

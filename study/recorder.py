@@ -90,7 +90,7 @@ class Recorder:
         self._board(start.number)
         for mirror in self._mirrors:
             mirror.started(self.trials[start.number])
-        self._show()
+        self.show()
 
     def epoch(self, number: int, result: Mapping[str, Any]) -> None:
         """One epoch of all folds. An epoch that the ledger has already is passed over."""
@@ -120,7 +120,7 @@ class Recorder:
         self._board(number).epoch(record)
         for mirror in self._mirrors:
             mirror.epoch(self.trials[number], record)
-        self._show()
+        self.show()
 
     def ended(self, number: int, state: EndState, reason: str = "") -> None:
         """A trial is over. Its score is its last epoch's; `scores` names its out-of-fold scores where it saved them.
@@ -143,7 +143,7 @@ class Recorder:
             mirror.ended(self.trials[number])
         told = f" {score:.4f}" if score is not None else ""
         self.display.say(f"trial {trial.name}: {state}{told}{f' ({reason})' if reason else ''}")
-        self._show()
+        self.show()
 
     def close(self) -> None:
         """Close ledger and boards; trials that still run stay RUNNING in the ledger."""
@@ -171,7 +171,8 @@ class Recorder:
         self._tally.changed(self.trials.get(trial.number), trial)
         self.trials[trial.number] = trial
 
-    def _show(self) -> None:
+    def show(self) -> None:
+        """How the study stands, on the display."""
         states, best = self._tally.states, self._tally.best
         running, done = states["RUNNING"], states.total() - states["RUNNING"]
         text = f"{done} trials done, {running} running, {states['PRUNED']} pruned, {states['FAILED']} failed"

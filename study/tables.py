@@ -166,7 +166,7 @@ def cost(facts: Facts) -> Table:
         ("epochs trained (all folds of a trial)", f"{spent.epochs_trained:,}"),
         ("epochs reused instead of trained", f"{spent.epochs_reused:,}"),
         ("hours of training, trials added up", number(_hours(spent.training_s), 2)),
-        ("hours from first start to last event", number(_hours(spent.span_s), 2)),
+        ("hours from first start to last event, pauses included", number(_hours(spent.span_s), 2)),
     ]
     counts = {name: value for name, value in planned.items() if isinstance(value, int | float)}
     rows += [(f"fold-epochs {_PLANNED.get(name, name)}", f"{value:,}") for name, value in counts.items()]

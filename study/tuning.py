@@ -56,6 +56,7 @@ def search(place: Place, order: Order, display: Display) -> None:
         over = partial(spent, study.budget, study.objective.noise, begun.recorder.trials.values())
         searcher = StudySearcher(study, begun.trials, limit, lambda: bool(over()))
         with display.phase("trials", limit * begun.planned, "epochs"):
+            begun.recorder.show()
             _fit(place, begun, searcher, order.hours or study.budget.hours, display)
         if why := over():
             display.say(f"no further trial is begun: {why}")
@@ -75,6 +76,7 @@ def listed_trials(place: Place, listed: Sequence[Listed], hours: float | None, d
         left = [one for one in listed if one.trial is None or one.trial.number not in over]
         more = sum(one.trial is None for one in left)
         with display.phase("trials", (len(begun.recorder.trials) + more) * begun.planned, "epochs"):
+            begun.recorder.show()
             _fit(place, begun, ListedSearcher(begun.trials, left), hours, display)
         _refuse_all_failed(begun.recorder)
 

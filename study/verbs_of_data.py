@@ -40,7 +40,7 @@ def synthesize(
         seed=seed,
     )
     display = Display()
-    with display.phase("forest", recordings + test_recordings):
+    with display.phase("forest", 2 * recordings + test_recordings, "steps"):
         write(forest, folder, workers=cores(), progress=display.at)
     typer.echo(f"{folder} (truth: {folder}-truth)")
 

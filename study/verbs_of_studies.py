@@ -12,6 +12,22 @@ import typer
 from study.options import Cache, Data, Json, Settings, space_of
 
 
+def knobs(
+    beginning: Annotated[str | None, typer.Argument(help="Only those whose names begin so, such as stage3.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Every knob that a space file may fix or search: its name, default and limits, and what it does.
+
+    Example: rfcx-study knobs stage3
+    """
+    from dataclasses import asdict
+
+    from study.knob_list import as_text, listed
+
+    found = listed(beginning)
+    typer.echo(json.dumps([asdict(one) for one in found], indent=1) if as_json else as_text(found))
+
+
 def plan(
     space: Annotated[Path, typer.Argument(help="A space file.")],
     data: Data,
@@ -24,14 +40,14 @@ def plan(
 
     Example: rfcx-study plan search_spaces/mixup.toml --data DATA
     """
-    from study.cautions import cautions
+    from study.cautions import cautions, fetched
     from study.machine import cache_folder
     from study.plan import plan as forecast
 
     study = space_of(space, settings)
-    told = forecast(study, data, cache_folder(cache), trials)
-    for warned in cautions(study, trials):
+    for warned in (*fetched(study), *cautions(study, trials)):
         typer.echo(warned, err=True)
+    told = forecast(study, data, cache_folder(cache), trials, lambda line: typer.echo(line, err=True))
     typer.echo(json.dumps(told.as_dict(), indent=1) if as_json else str(told))
 
 

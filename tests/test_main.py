@@ -454,12 +454,8 @@ def broken() -> None:
 @pytest.mark.parametrize(
     ("verb", "code", "said"),
     [
-        (
-            interrupted,
-            130,
-            "interrupted; `prepare`, `run`, `confirm`, `train` and `predict` go on where they were if called again",
-        ),
-        (told_to_end, 130, "interrupted; "),
+        (interrupted, 130, "interrupted\n"),
+        (told_to_end, 130, "interrupted\n"),
         (refused, 2, ""),
         (lost, 1, "rfcx-study: studies/x/trials.jsonl: was removed\n"),
         (full, 1, "studies/x: No space left on device"),
@@ -474,6 +470,30 @@ def test_every_end_has_its_exit_code(
     answer = call()
     assert answer.code == code
     assert said in answer.err
+
+
+@pytest.mark.parametrize("verb", ["prepare", "run", "confirm", "train", "predict"])
+def test_a_verb_that_resumes_ends_with_the_call_that_goes_on(
+    call: Call, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    def stopped(where: str) -> None:
+        raise KeyboardInterrupt
+
+    little = typer.Typer()
+    little.command(verb)(stopped)
+    little.command("other")(stopped)
+    monkeypatch.setattr(main_module, "app", little)
+    answer = call(verb, "my data")
+    assert answer.code == 130
+    assert answer.err == f"interrupted; the same call goes on where it was: rfcx-study {verb} 'my data'\n"
+
+
+def test_knobs_are_listed(call: Call) -> None:
+    answer = call("knobs", "stage3.mixup")
+    assert answer.code == 0
+    assert "stage3.mixup_site   " in answer.out
+    told = json.loads(call("knobs", "--json").out)
+    assert [group["name"] for group in told][:2] == ["frontend", "windows"]
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import logging
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -217,6 +219,26 @@ def test_pretrained_weights_come_from_a_file(tmp_path: Path) -> None:
 def test_what_timm_cannot_give_is_refused(changed: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         build(small(**changed), 3, seed=1)
+
+
+def test_of_a_hub_that_does_not_answer_one_thing_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = timm.create_model
+
+    def offline(name: str, **how: Any) -> Any:
+        if not how.get("pretrained"):
+            return made(name, **how)
+        for again in range(5):
+            logging.getLogger("huggingface_hub.utils._http").warning("Retrying in %d s", again)
+        raise OSError("no connection")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    level = logging.getLogger("huggingface_hub").level
+    with pytest.raises(InputError, match=r"the weights of resnet18 could not be loaded from 'hub' \(OSError: no conn"):
+        build(Network(), 2, seed=0)
+    assert caplog.records == []
+    assert logging.getLogger("huggingface_hub").level == level
 
 
 def test_a_damaged_weight_file_is_refused(tmp_path: Path) -> None:

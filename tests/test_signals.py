@@ -54,7 +54,7 @@ def told_to_end(place: Place, signals: list[signal.Signals], *, hangs: bool = Fa
         sweep(process)
         mark.unlink(missing_ok=True)
     assert process.returncode == 130, err
-    assert "interrupted; `prepare`, `run`," in err
+    assert "interrupted; the same call goes on where it was: rfcx-study run " in err
     for unwanted in ("Traceback", "SIGTERM", "Error"):
         assert unwanted not in err
     assert took_s < 30.0
