@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rfcx_model.hyperparameters import Hyperparameters, build, flatten
 from study.bundle import Bundle
@@ -17,6 +17,9 @@ from study.floor import Floor
 from study.recording_intervals import DRAWS, Interval
 from study.tables import number, signed
 from study.trials import Trial
+
+NOT_OUT_OF_FOLD: Final = ("score", "train_loss", "seconds")
+"""Metrics of an epoch that are no figures of the ruler; the score has a row of its own."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def _scores(made: Bundle, first: Trial | None, sure: Sure) -> list[str]:
         *(
             f"| {_text(n)} | {number(v)} | {_span(sure.mine, n)} | {_beside(first, n)} | {_span(sure.first, n)} |"
             for n, v in made.metrics.items()
-            if n != "score"
+            if n not in NOT_OUT_OF_FOLD
         ),
         "",
         f"Intervals: {_covered(sure)}",

@@ -56,8 +56,7 @@ def _thin(study: Study, trials: int) -> Iterator[str]:
     asked = next((knob for knob in study.knobs if knob.role == "scientific" and knob.choices), None)
     if search.scheduler != "asha" or asked is None:
         return
-    rungs = sum(search.grace * search.factor**rung < planned for rung in range(planned))
-    left = trials / search.factor**rungs
+    left = trials / search.factor ** len(search.rungs(planned))
     if left < len(asked.choices):
         yield (
             f'of {trials} trials [search] scheduler = "asha" lets about {max(round(left), 1)} end, and '

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from rfcx_model.errors import InputError
 from rfcx_model.forest import Forest
 from rfcx_model.synthetic import write as write_forest
 from study import final, judge, launch, report, space
+from study.bundle import CARD
 from study.display import Display
 from study.export import export
 from study.machine import cores
@@ -43,10 +45,34 @@ def demo(out: Path) -> None:
     submission = write_submission(model, forest, out / "submission.csv", display)
     verdict = judge.judge(submission, truth / "test_truth.csv", forest, cache)
     print(_told(study, verdict))
-    print(f"\nlook further:\n  uv run tensorboard --logdir '{study / 'trials'}'")
-    print(f"  uv run python -m webbrowser '{page.as_uri()}'")
-    print(
-        f"  uv run rfcx-study run '{SPACE}' --data '{forest}' --out '{out / 'studies'}' --cache '{cache}' --trials 20"
+    print(_onward(study, page, bundle, model, submission, forest, cache))
+
+
+def _onward(study: Path, page: Path, bundle: Path, model: Path, submission: Path, forest: Path, cache: Path) -> str:
+    """Where everything lies, and what one might do next."""
+    onward = (
+        ("look", f"uv run tensorboard --logdir {quote(str(study / 'trials'))}"),
+        ("look", f"uv run python -m webbrowser {quote(page.as_uri())}"),
+        (
+            "go on",
+            f"uv run rfcx-study run {quote(str(SPACE))} --data {quote(str(forest))} --out {quote(str(study.parent))} "
+            f"--cache {quote(str(cache))} --trials 20",
+        ),
+        (
+            "is it better?",
+            f"uv run rfcx-study confirm {quote(str(study))} --by stage3.mixup_site --fill --replicates 3 "
+            f"--cache {quote(str(cache))}",
+        ),
+    )
+    lies = (
+        ("study", study),
+        ("report", page),
+        ("bundle", bundle / CARD),
+        ("model", model / "card.html"),
+        ("submission", submission),
+    )
+    return "\n".join(
+        ["", *(f"{name:<12}{path}" for name, path in lies), "", *(f"{name:<15}{call}" for name, call in onward)]
     )
 
 

@@ -149,7 +149,9 @@ def _results(
         train_stages(setting, orders, display, shown.look)
         found = [store.load(name) for name in names]
     else:
-        display.say("every stage was found in the store; nothing was trained")
+        display.say(
+            "every stage stood in the store already, from the search or an earlier call: nothing was trained again"
+        )
     shown.close()
     lost = [name for name, one in zip(names, found, strict=True) if one is None]
     if lost:

@@ -19,6 +19,7 @@ from study.trials import heal
 
 LOOKS: Final = "looks.jsonl"
 _VERSION: Final = 1
+DIGITS: Final = 12  # on record; what lies beyond is how the spending is searched for
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,9 @@ def judged_by(before: Sequence[Look], first: int, declared: int, seen: int) -> L
         return known
     last = max((place for place, one in enumerate(before) if one.final), default=-1)
     since = [(min(one.seen / declared, 1.0), one.level) for one in before[last + 1 :]]
-    at = level(since, min(seen / declared, 1.0))
-    return Look(first, declared, seen, total([*since, (min(seen / declared, 1.0), at)]) - total(since), at)
+    at = round(level(since, min(seen / declared, 1.0)), DIGITS)
+    spent = total([*since, (min(seen / declared, 1.0), at)]) - total(since)
+    return Look(first, declared, seen, round(spent, DIGITS), at)
 
 
 def _together(looks: Sequence[Look]) -> float:

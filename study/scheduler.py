@@ -107,19 +107,9 @@ class StudyScheduler(FIFOScheduler):
         """Nothing: the ledger is the truth, and Ray's files are never read back."""
 
 
-def rungs(search: Search, planned: int) -> list[int]:
-    """The steps after which ASHA compares: grace, grace · factor, ... below `planned`."""
-    steps = []
-    step = search.grace
-    while step < planned:
-        steps.append(step)
-        step *= search.factor
-    return steps
-
-
 def _rule(search: Search, planned: int) -> Any:
     """One of Ray's rules, or None. Any: they are asked here without a controller and without Ray's trials."""
-    if search.scheduler == "none" or not rungs(search, planned):
+    if search.scheduler == "none" or not search.rungs(planned):
         return None
     if search.scheduler == "median":
         return _Median(

@@ -35,6 +35,15 @@ class Search:
     replicates: Annotated[int, Field(ge=1)] = 1  # of a grid
     seed: Annotated[int, Field(ge=0)] = 0
 
+    def rungs(self, planned: int) -> list[int]:
+        """The steps after which ASHA compares: grace, grace · factor, ... below `planned`."""
+        steps = []
+        step = self.grace
+        while step < planned:
+            steps.append(step)
+            step *= self.factor
+        return steps
+
 
 @dataclass(frozen=True, config=_strict)
 class Budget:

@@ -109,7 +109,7 @@ def test_models_of_all_recordings_are_found_written_and_heard_with(made: Made) -
     requests = [whole_request(made.h, (0, 1), SEED, model) for model in (0, 1)]
     made.have(requests)
     folder, said = made.train(whole=2)
-    assert "every stage was found in the store; nothing was trained" in said
+    assert "every stage stood in the store already" in said
     config = json.loads((folder / "config.json").read_text())
     assert (config["trained_on"], config["metrics"]) == ("all recordings", {})
     card = (folder / "card.md").read_text()
@@ -167,7 +167,7 @@ def test_pretrained_weights_stand_in_the_model_with_their_hash_and_others_are_re
     assert len(digest) == 64
     made.have([trial_request(made.h, (0, 1), SEED)], pretrained={source: digest})
     folder, said = made.train()
-    assert "nothing was trained" in said
+    assert "nothing was trained again" in said
     assert json.loads((folder / "config.json").read_text())["pretrained"] == {source: digest}
     assert f"SHA-256 {digest}" in (folder / "card.md").read_text()
 

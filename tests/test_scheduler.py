@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
 
-from study.scheduler import StudyScheduler, rungs
+from study.scheduler import StudyScheduler
 from study.space_settings import Search
 from study.trials import EpochRecord, State, Trial
 
@@ -35,9 +35,9 @@ def past(number: int, scores: list[float], state: State = "COMPLETE", start: flo
 
 
 def test_rungs_fit_a_short_stage() -> None:
-    assert rungs(Search(grace=1, factor=2), 5) == [1, 2, 4]
-    assert rungs(Search(grace=2, factor=3), 20) == [2, 6, 18]
-    assert rungs(Search(grace=4, factor=2), 4) == []
+    assert Search(grace=1, factor=2).rungs(5) == [1, 2, 4]
+    assert Search(grace=2, factor=3).rungs(20) == [2, 6, 18]
+    assert Search(grace=4, factor=2).rungs(4) == []
 
 
 def test_a_trial_that_falls_behind_is_stopped_with_its_reason() -> None:
