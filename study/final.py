@@ -150,7 +150,7 @@ def _results(
         found = [store.load(name) for name in names]
     else:
         display.say(
-            "every stage stood in the store already, from the search or an earlier call: nothing was trained again"
+            "every stage stood in the store already, from a search or before: nothing was trained again"
         )
     shown.close()
     lost = [name for name, one in zip(names, found, strict=True) if one is None]
