@@ -149,9 +149,7 @@ def _results(
         train_stages(setting, orders, display, shown.look)
         found = [store.load(name) for name in names]
     else:
-        display.say(
-            "every stage stood in the store already, from a search or before: nothing was trained again"
-        )
+        display.say("every stage stood in the store already, from a search or before: nothing was trained again")
     shown.close()
     lost = [name for name, one in zip(names, found, strict=True) if one is None]
     if lost:

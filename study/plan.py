@@ -126,8 +126,7 @@ def _calibration(
     try:
         train_s, score_s = map(float, _calibrations(path)[key])
     except (ValueError, KeyError, TypeError):
-        say(f"training steps of {h.network.backbone} are timed, once for this machine")
-        train_s, score_s = _timed(h, n_species, place)
+        train_s, score_s = _timed(h, n_species, place, say)
         with contextlib.suppress(OSError):  # a cache that cannot be written is no reason not to tell
             cache.mkdir(parents=True, exist_ok=True)
             write_whole(path, json.dumps({**_calibrations(path), key: [train_s, score_s]}, indent=1) + "\n")
@@ -142,10 +141,13 @@ def _calibrations(path: Path) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _timed(hyperparameters: Hyperparameters, n_species: int, place: compute.Compute) -> tuple[float, float]:
+def _timed(
+    hyperparameters: Hyperparameters, n_species: int, place: compute.Compute, say: Callable[[str], None]
+) -> tuple[float, float]:
     """Seconds a window: trained on, and scored."""
     h = hyperparameters
     net = network.build(h.network, n_species, seed=0, load_pretrained=False)
+    say(f"training steps of {h.network.backbone} are timed, once for this machine")
     net = net.to(place.device, memory_format=place.memory_format)  # type: ignore[call-overload]
     x = torch.zeros(BATCH_WINDOWS, 1, h.windows.window_frames, h.frontend.n_mels, device=place.device)
     x = x.contiguous(memory_format=place.memory_format)
