@@ -5,8 +5,9 @@ space_checks), objective. Who proposes and who stops: searcher (with sampler, ea
 before and afterwards. What a trial asks for and does: recipe, stages and their store, work, setting, prepared,
 stage_tasks, trainable, desk. Who runs it all: launch, with order, place, tuning, tune_events, ray_session,
 ray_environment, ray_folder, meanwhile, warm, machine, address, nodes, silence, driver_lease. Who runs again: confirm,
-with candidates, declaration, listed_searcher, confirmed, restored. What is on record: trials (the ledger) and its
-events, recorder, tally, optuna_journal, study_folder, scored, other_questions, study_json, whole_file, whole_folder.
+with candidates, ranked, arms_to_confirm, declaration, listed_searcher, confirmed, restored. What is on record: trials
+(the ledger) and its events, recorder, tally, optuna_journal, study_folder, scored, other_questions, study_json,
+whole_file, whole_folder.
 
 What people see: display, knob_list, plan, tensorboard (with event_files, best_board, shown_file; showcase, picture and
 precision_recall in the worker), report (with section, facts, tables, sentences, prose, markdown; figure_sheet, figures,

@@ -63,7 +63,9 @@ def main() -> None:
 
 def _interrupted(words: list[str]) -> str:
     if words and words[0] in RESUMES:
-        return f"interrupted; the same call goes on where it was: {shlex.join(['rfcx-study', *words])}"
+        from study.machine import uv_run
+
+        return f"interrupted; the same call goes on where it was: {uv_run()}{shlex.join(['rfcx-study', *words])}"
     return "interrupted"
 
 

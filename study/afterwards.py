@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Final
 
-from study.candidates import chances, finished, ranking
+from study.declaration import declaration, left
+from study.facts import finite
 from study.floor import of_trial
 from study.knob import Knob
+from study.machine import uv_run
+from study.ranked import finished
 from study.space import Study
 from study.trials import Trial, read_trials
 
@@ -26,38 +30,51 @@ class Afterwards:
 
 
 def afterwards(study: Study, folder: Path) -> Afterwards:
-    """Of a study that has run, as far as it has."""
+    """Of a study that has run, as far as it has.
+
+    Raises:
+        InputError: confirm.json cannot be read.
+    """
     trials = read_trials(folder / "trials.jsonl")
-    best = next(iter(ranking(trials)), None)
-    if best is None:
+    whole = finished(trials)
+    if not whole:
         return Afterwards((), "")
+    best = max(whole, key=lambda trial: finite(trial.score) or 0.0)
     asked = next((knob for knob in study.knobs if knob.role == "scientific" and knob.choices), None)
-    told = of_trial(folder, best)
+    told = of_trial(folder, best, trials)
     cautions = [] if told is None or told.left else [told.sentence(f"Trial {best.number}, the best,")]
-    if study.search.sampler != "grid" and asked is not None:
+    if asked is not None and not study.arms:
         cautions += _thin(study, asked, trials)
-    return Afterwards(tuple(cautions), _following(study, folder, asked, trials))
+    following = _following(study, folder, asked, trials)
+    return Afterwards(tuple(cautions), f"{uv_run()}rfcx-study {following}" if following else "")
 
 
-def _thin(study: Study, asked: Knob, trials: list[Trial]) -> list[str]:
-    """That arms have no finished trial, where pruning has ended them."""
-    whole = [trial.config[asked.name] for trial in finished(trials) if asked.name in study.params_of(trial.config)]
-    none = [value for value, begun in chances(study, trials, asked.name).items() if begun and value not in whole]
-    if not none:
+def _thin(study: Study, asked: Knob, trials: Sequence[Trial]) -> list[str]:
+    """Arms of which pruning has left nothing."""
+    states: dict[object, set[str]] = {value: set() for value in asked.choices}
+    for trial in trials:
+        if trial.origin != "confirm" and asked.name in study.params_of(trial.config):
+            states[trial.config[asked.name]].add(trial.state)
+    pruned = [str(value) for value, mine in states.items() if "PRUNED" in mine and mine <= {"PRUNED", "FAILED"}]
+    if not pruned:
         return []
-    named = ", ".join(str(value) for value in none)
     return [
-        f"No trial of {asked.name} = {named} has finished, so {'it' if len(none) == 1 else 'they'} cannot be compared: "
-        'more --trials, or a space with [search] scheduler = "none", in which every trial ends.'
+        f"No trial of {asked.name} = {', '.join(pruned)} has ended without being pruned, so nothing is known of "
+        f'{"it" if len(pruned) == 1 else "them"}: give more --trials, or ask with [search] scheduler = "none".'
     ]
 
 
-def _following(study: Study, folder: Path, asked: Knob | None, trials: list[Trial]) -> str:
+def _following(study: Study, folder: Path, asked: Knob | None, trials: Sequence[Trial]) -> str:
     here = quote(str(folder))
+    declared = declaration(folder)
+    if declared is not None:
+        by = f" --by {declared.by}" if declared.by else ""
+        if not left(declared, trials):
+            return f"compare {here}{by}"
+        return f"confirm {here}{by or f' --top {len(declared.arms) - 1}'} --replicates {len(declared.replicates)}"
     by = f" --by {asked.name}" if asked is not None else ""
     if study.search.sampler == "grid":
-        return f"rfcx-study compare {here}{by}" if study.search.replicates > 1 and not study.arms else ""
-    if not any(trial.origin != "baseline" for trial in finished(trials)):
+        return f"compare {here}{by}" if study.search.replicates > 1 and not study.arms else ""
+    if all(trial.origin == "baseline" for trial in finished(trials)):
         return ""
-    how = f"{by} --fill" if by else " --top 3"
-    return f"rfcx-study confirm {here}{how} --replicates {REPLICATES}"
+    return f"confirm {here}{f'{by} --fill' if by else ' --top 3'} --replicates {REPLICATES}"

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from rfcx_model.hyperparameters import Hyperparameters, build, flatten
 from study.bundle import Bundle
-from study.candidates import finished as finished_of
 from study.confirmed import Confirmation, Standing
 from study.facts import finite, shown
 from study.floor import Floor
+from study.ranked import finished as finished_of
 from study.recording_intervals import DRAWS, Interval
 from study.tables import number, signed
 from study.trials import Trial

@@ -59,7 +59,7 @@ def _thin(study: Study, trials: int) -> Iterator[str]:
     left = trials / search.factor ** len(search.rungs(planned))
     if left < len(asked.choices):
         yield (
-            f'of {trials} trials [search] scheduler = "asha" lets about {max(round(left), 1)} end, and '
-            f'`{asked.name}` has {len(asked.choices)} values; with scheduler = "none", or more trials, each has some '
-            "that can be compared."
+            f'[search] scheduler = "asha" lets about {max(round(left), 1)} of {trials} trials end, fewer than the '
+            f"{len(asked.choices)} values of `{asked.name}`, and only those that end are compared: give more trials, "
+            'or scheduler = "none".'
         )

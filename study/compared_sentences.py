@@ -78,9 +78,7 @@ def on_record(told: Compared) -> list[str]:
         )
     if len(set(told.among.values())) > 1:
         among = ", ".join(f"{name} of {count}" for name, count in told.among.items())
-        lines.append(
-            f"Each arm is the best of its trials in the search, {among}: the best of fewer is worse by chance alone."
-        )
+        lines.append(f"Each arm was the best of its trials, {among}: the best of fewer is worse by chance alone.")
     tuned = sorted({name for answer in told.answers for name in answer.tuned})
     if tuned:
         lines.append(f"Each arm has its own tuned {', '.join(tuned)}.")
@@ -147,26 +145,27 @@ def _too_few(answer: Answer) -> str:
 
 
 def _settles(answer: Answer, told: Compared) -> str:
-    parts = []
+    parts, found = [], f"With {_count(len(answer.differences), 'replicate')}"
     if answer.detectable is not None and answer.detectable >= 1:
-        parts.append("So few replicates find no difference, however large it is.")
+        parts.append(f"{found} no difference can be found, however large ({_percent(POWER)} power).")
     elif answer.detectable:
-        parts.append(
-            f"So many replicates find a difference of {answer.detectable:.3f} or more ({_percent(POWER)} power)."
-        )
+        parts.append(f"{found} a difference of {answer.detectable:.3f} or more can be found ({_percent(POWER)} power).")
     plan = answer.plan
-    if plan is None or len(answer.differences) < FEW:  # two tell too little of how much replicates vary
-        return " ".join(parts)
-    if plan.times > 1:
+    if plan is None:
+        return " ".join(filter(None, parts))
+    if len(answer.differences) < FEW:  # these tell too little of how much replicates vary
+        more = told.look is not None and not told.look.final
+        parts.append(f"The {told.declared} declared replicates may settle it." if more else "")
+    elif plan.times > 1:
         parts.append(
-            f"One of {plan.effect:.3f} is too small for these {told.groups}, however many replicates are run: it takes "
-            f"about {plan.times} times as many {told.groups}, and {plan.replicates} replicates."
+            f"A difference of {plan.effect:.3f} is too small for these {told.groups}, however many replicates are run: "
+            f"it takes about {plan.times} times as many {told.groups}, and {plan.replicates} replicates."
         )
     elif plan.replicates > len(answer.differences):
-        parts.append(f"About {plan.replicates} replicates in all find one of {plan.effect:.3f}.")
+        parts.append(f"It takes about {plan.replicates} replicates in all to find one of {plan.effect:.3f}.")
     elif told.look is not None and not told.look.final:
         parts.append(f"The {told.declared} declared replicates may settle it.")
-    return " ".join(parts)
+    return " ".join(filter(None, parts))
 
 
 def _these(answer: Answer) -> str:

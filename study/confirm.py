@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rfcx_model.hyperparameters import build
-from study.candidates import Wanted, chances
+from study.arms_to_confirm import chances
+from study.candidates import Wanted
 from study.declaration import Declaration, left
 from study.display import Display
 from study.launch import ready
@@ -25,8 +26,8 @@ from study.tuning import listed_trials
 from study.work import planned_work
 
 _FILL: Final = (
-    "; the best of fewer is worse by chance alone. --fill evens them out first; once something is known of the arms on "
-    "fresh replicates, they stay as they are"
+    "; the best of fewer is worse by chance alone. --fill evens them out first. Interrupt this call if that is wanted: "
+    "once something is known of the arms on fresh replicates, they stay as they are"
 )
 SHORTEST_S: Final = 1.0  # where filling the arms took all the time: what is declared is left for the next call
 

@@ -109,7 +109,7 @@ def sentences(told: Confirmation) -> list[str]:
         best = told.winner
         lines.append(
             f"Highest mean over {n} fresh replicates: {best.candidate.label} (trial {best.candidate.trial}), "
-            f"{number(best.score.mean)} ± {number(best.score.half)}. The verdict says whether that is a difference."
+            f"{number(best.score.mean)} ± {number(best.score.half)}. If that is a difference, `compare` says so."
         )
     falls = [one.fall for one in told.standings if one.fall is not None and not one.candidate.baseline]
     if falls:

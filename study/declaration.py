@@ -27,7 +27,7 @@ class Candidate:
     trial: int
     baseline: bool = False
     by: str | None = None  # the knob whose arm it is the best of
-    among: int | None = None  # trials that its arm had had in the search when it was declared
+    among: int | None = None  # the trials of which it was the best when it was declared
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def declaration(folder: Path) -> Declaration | None:
     Raises:
         InputError: the file cannot be read.
     """
-    path, way_out = folder / DECLARED, "Restore it, or remove it and confirm again."
+    path, way_out = folder / DECLARED, "Restore it from a copy."
     try:
         told = read_object(path, way_out)
         arms = tuple(Candidate(**one) for one in told["arms"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Final
@@ -13,7 +14,7 @@ from study import final, judge, launch, report, space
 from study.bundle import CARD
 from study.display import Display
 from study.export import export
-from study.machine import cores
+from study.machine import cores, uv_run
 from study.order import Order
 from study.submission import write_submission
 from study.trials import read_trials
@@ -45,35 +46,40 @@ def demo(out: Path) -> None:
     submission = write_submission(model, forest, out / "submission.csv", display)
     verdict = judge.judge(submission, truth / "test_truth.csv", forest, cache)
     print(_told(study, verdict))
-    print(_onward(study, page, bundle, model, submission, forest, cache))
+    print(_Made(study, page, bundle, model, submission, forest, cache))
 
 
-def _onward(study: Path, page: Path, bundle: Path, model: Path, submission: Path, forest: Path, cache: Path) -> str:
-    """Where everything lies, and what one might do next."""
-    onward = (
-        ("look", f"uv run tensorboard --logdir {quote(str(study / 'trials'))}"),
-        ("look", f"uv run python -m webbrowser {quote(page.as_uri())}"),
-        (
-            "go on",
-            f"uv run rfcx-study run {quote(str(SPACE))} --data {quote(str(forest))} --out {quote(str(study.parent))} "
-            f"--cache {quote(str(cache))} --trials 20",
-        ),
-        (
-            "is it better?",
-            f"uv run rfcx-study confirm {quote(str(study))} --by stage3.mixup_site --fill --replicates 3 "
-            f"--cache {quote(str(cache))}",
-        ),
-    )
-    lies = (
-        ("study", study),
-        ("report", page),
-        ("bundle", bundle / CARD),
-        ("model", model / "card.html"),
-        ("submission", submission),
-    )
-    return "\n".join(
-        ["", *(f"{name:<12}{path}" for name, path in lies), "", *(f"{name:<15}{call}" for name, call in onward)]
-    )
+@dataclass(frozen=True)
+class _Made:
+    """Where everything lies."""
+
+    study: Path
+    report: Path
+    bundle: Path
+    model: Path
+    submission: Path
+    forest: Path
+    cache: Path
+
+    def __str__(self) -> str:
+        """That, and what one might do next."""
+        forest, cache, study = (quote(str(path)) for path in (self.forest, self.cache, self.study))
+        lies = {
+            "study": self.study,
+            "report": self.report,
+            "bundle": self.bundle / CARD,
+            "model": self.model / "card.html",
+            "submission": self.submission,
+        }
+        onward = {
+            "look": f"tensorboard --logdir {quote(str(self.study / 'trials'))}",
+            "read": f"python -m webbrowser {quote(self.report.as_uri())}",
+            "go on": f"rfcx-study run {quote(str(SPACE))} --data {forest} --out {quote(str(self.study.parent))} "
+            f"--cache {cache} --trials 20",
+            "is it better?": f"rfcx-study confirm {study} --by stage3.mixup_site --fill --replicates 3 --cache {cache}",
+        }
+        where = [f"{name:<15}{path}" for name, path in lies.items()]
+        return "\n".join(["", *where, "", *(f"{name:<15}{uv_run()}{call}" for name, call in onward.items())])
 
 
 def _told(study: Path, verdict: judge.Verdict) -> str:

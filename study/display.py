@@ -16,7 +16,7 @@ from rfcx_model.errors import printable
 
 LINE_EVERY_S = 10.0
 FEW, EARLY_S = 3, 20.0
-"""What was done, and for how long, before it is told how much longer: the first pieces take longer than the rest."""
+"""With fewer pieces done, in less time, it is not told how much longer: the first take longer than the rest."""
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Display:
     def _left(self) -> str:
         """As long again for what is left as what was done since the phase began; what stood there before is no part."""
         done, passed_s = self._done - (self._first or 0), time.monotonic() - self._begun
-        if done < FEW or passed_s < EARLY_S or self._done >= self._total:
+        if done <= 0 or (done < FEW and passed_s < EARLY_S) or self._done >= self._total:
             return ""
         seconds = passed_s / done * (self._total - self._done)
         return f"  about {timedelta(seconds=round(seconds))} left"

@@ -10,11 +10,11 @@ from rfcx_model.errors import InputError
 from rfcx_model.hyperparameters import Hyperparameters, leaks
 from study.bundle import CARD, CONFIG, Bundle, to_json
 from study.bundle_card import Chosen, Origin, Road, Sure, baseline_of, card
-from study.candidates import finished as finished_of
-from study.candidates import ranking
 from study.confirmed import confirmation
 from study.facts import finite
 from study.floor import of_trial
+from study.ranked import finished as finished_of
+from study.ranked import ranking
 from study.recording_intervals import Interval, of_figure, weights
 from study.reweighted import FIGURES
 from study.scored import out_of_fold, read_ruler
@@ -39,7 +39,7 @@ def export(study_folder: Path, bundle: Path, trial: int | None = None) -> Path:
     refuse_existing(bundle)
     made = _bundle(study_folder, study, chosen)
     sure = Sure(*(_intervals(study_folder, one) for one in (chosen, baseline_of(trials))))
-    origin = Origin(study, trials, Chosen(trial, confirmed), sure, of_trial(study_folder, chosen))
+    origin = Origin(study, trials, Chosen(trial, confirmed), sure, of_trial(study_folder, chosen, trials))
     told = card(made, origin, Road(bundle, _data(study)))
     with whole_folder(bundle) as folder:
         (folder / CONFIG).write_text(to_json(made), encoding="utf-8")

@@ -1,17 +1,29 @@
 """What scores are worth that know nothing of the recording before them: the floor that a model must leave.
 
-The scores of a trial are handed to other recordings of the same fold. What they are still worth comes from what the
-models say of every recording alike, such as how common a species is. A trial that is worth no more has not been shown
-to hear anything, and what tells it from another trial is noise.
+The scores of a trial are handed to other recordings of the same site, or of the same fold where no sites are named.
+What they are still worth comes from what models say of every recording alike, such as how common a species is, or of
+a site. A trial that is worth no more has not been shown to hear anything, and what tells it from another may be noise.
+
+Notations
+    T      LWLRAP of the trial
+    T*     of its scores in another order, drawn within each site (fold)                           (draw,)
+    N      trials of which it is the best
+    p      of one trial: (1 + #{T* >= T}) / (1 + draws); where no draw is as good, 1 - Φ((T - mean T*) / sd T*) if that
+           is less, by which the best of many can be told; of the best of N: 1 - (1 - p)^N (Šidák 1967,
+           doi:10.2307/2283989), too large where trials are alike
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
 
 from rfcx_model.errors import InputError
 from rfcx_model.metrics import Listed, OutOfFold, lwlrap
@@ -21,17 +33,20 @@ from study.trials import Trial
 
 DRAWS: Final = 199
 LEVEL: Final = 0.05
+ORDERS: Final = 10_000  # with fewer there is nothing to be told
 SEED: Final = 0
 
 
 @dataclass(frozen=True)
 class Floor:
-    """LWLRAP of a trial, the mean of its scores handed to others, that of random ones, and a permutation test's p."""
+    """LWLRAP of a trial, of its scores handed to others (mean), of random ones, and p for the best of `trials`."""
 
     lwlrap: float
     handed: float
     chance: float
     p_value: float
+    trials: int = 1
+    by: str = "fold"
 
     @property
     def left(self) -> bool:
@@ -40,38 +55,49 @@ class Floor:
 
     def sentence(self, who: str) -> str:
         """What `who` is worth, beside what knows nothing."""
+        best = f" for the best of {self.trials}" if self.trials > 1 else ""
         beside = (
-            f"handed to other recordings of their folds the same scores have {number(self.handed)} "
-            f"(p = {self.p_value:.2g}), and random ones {number(self.chance)}"
+            f"LWLRAP is {number(self.lwlrap)}; the same scores handed to other recordings of their {self.by} have "
+            f"{number(self.handed)} (p = {self.p_value:.2g}{best}), random ones {number(self.chance)}"
         )
         if self.left:
-            return f"{who} tells recordings apart: LWLRAP is {number(self.lwlrap)}; {beside}."
+            return f"{who} tells recordings apart: {beside}."
         return (
-            f"{who} has not been shown to tell recordings apart: LWLRAP is {number(self.lwlrap)}; {beside}. Before "
-            "models learn nothing can be compared, for they differ by noise: train longer, at another learning rate, "
-            "or with a smaller network. For few recordings start from a copy of `search_spaces/mixup.toml`."
+            f"{who} has not been shown to tell recordings apart: {beside}. Until that is shown, what trials differ by "
+            "may be noise: train longer, at another learning rate, or with a smaller network. For few recordings start "
+            "from a copy of `search_spaces/mixup.toml`."
         )
 
 
-def floor(listed: Listed, said: OutOfFold) -> Floor | None:
-    """The floor under out-of-fold scores; None where no fold has two recordings that list a species, or one is NaN."""
+def floor(listed: Listed, said: OutOfFold, sites: NDArray[np.str_], trials: int = 1) -> Floor | None:
+    """The floor under out-of-fold scores; None where too few recordings share a site, or fold, or a score is NaN.
+
+    Args:
+        listed: TP and FP boxes
+        said: scores of the same recordings
+        sites: (recording,) "" where the data name none; a site lies within one fold
+        trials: of so many it is the best
+    """
     truth = listed.truth(len(said.folds)) & (said.folds >= 0)[:, None]
     rows = np.flatnonzero(truth.any(axis=1))
-    folds, truth, scores = said.folds[rows], truth[rows], said.recording_scores[rows]
-    if np.isnan(scores).any() or not len(rows) or np.unique(folds, return_counts=True)[1].max() < 2:
+    named = not (sites[rows] == "").any()
+    together = np.unique(sites[rows] if named else said.folds[rows], return_inverse=True)[1]
+    truth, scores = truth[rows], said.recording_scores[rows]
+    if np.isnan(scores).any() or sum(math.lgamma(n + 1) for n in np.bincount(together)) < math.log(ORDERS):
         return None
     generator = np.random.default_rng(SEED)
     own = lwlrap(truth, scores)
     handed, chance = np.empty(DRAWS), np.empty(DRAWS)
     for draw in range(DRAWS):
-        handed[draw] = lwlrap(truth, scores[_within(folds, generator)])
+        handed[draw] = lwlrap(truth, scores[_within(together, generator)])
         chance[draw] = lwlrap(truth, generator.random(truth.shape))
-    as_good = int((handed >= own - 1e-12).sum())
-    return Floor(own, float(handed.mean()), float(chance.mean()), (1 + as_good) / (1 + DRAWS))
+    one = _p_value(own, handed)
+    best = -math.expm1(trials * math.log1p(-one)) if one < 1 else 1.0
+    return Floor(own, float(handed.mean()), float(chance.mean()), best, trials, "site" if named else "fold")
 
 
-def of_trial(folder: Path, trial: Trial | None) -> Floor | None:
-    """The floor under a trial of a study; None where its scores are not on file."""
+def of_trial(folder: Path, trial: Trial | None, among: Sequence[Trial]) -> Floor | None:
+    """The floor under a trial of a study, the best `among` its search's; None where scores are not on file whole."""
     said = out_of_fold(folder, trial) if trial is not None else None
     try:
         ruler = read_ruler(folder)
@@ -79,13 +105,23 @@ def of_trial(folder: Path, trial: Trial | None) -> Floor | None:
         return None
     if said is None or len(said.folds) != len(ruler.ids):
         return None
-    return floor(ruler.listed, said)
+    measured = sum(one.origin != "confirm" and bool(one.epochs) for one in among)
+    return floor(ruler.listed, said, ruler.sites, max(measured, 1))
 
 
-def _within(folds: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """(recording,) places in another order, each fold's among themselves."""
-    order = np.empty(len(folds), dtype=np.int64)
-    for fold in np.unique(folds):
-        mine = np.flatnonzero(folds == fold)
+def _p_value(own: float, handed: NDArray[np.float64]) -> float:
+    """Of one trial. Draws tell no more than one in 200: where they tell so much, their spread tells how far it goes."""
+    counted = (1 + int((handed >= own - 1e-12).sum())) / (1 + DRAWS)
+    spread = float(handed.std(ddof=1))
+    if counted > 1 / (1 + DRAWS) or spread <= 0:
+        return counted
+    return min(counted, float(norm.sf((own - handed.mean()) / spread)))
+
+
+def _within(together: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """(recording,) places in another order, each group's among themselves."""
+    order = np.empty(len(together), dtype=np.int64)
+    for one in np.unique(together):
+        mine = np.flatnonzero(together == one)
         order[mine] = generator.permutation(mine)
     return order

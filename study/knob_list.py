@@ -40,17 +40,17 @@ class Listed:
 
 
 def listed(asked: str | None = None) -> tuple[Group, ...]:
-    """All groups, or the knobs whose names begin with `asked`.
+    """All groups, or the knobs in whose names `asked` stands.
 
     Raises:
         InputError: none does.
     """
     found = [_group(one.name, type(getattr(Hyperparameters(), one.name))) for one in fields(Hyperparameters)]
     if asked:
-        found = [Group(one.name, one.says, tuple(k for k in one.knobs if k.name.startswith(asked))) for one in found]
+        found = [Group(one.name, one.says, tuple(k for k in one.knobs if asked in k.name)) for one in found]
         if not any(one.knobs for one in found):
             hint = suggestion(asked, list(knobs())) or f" Groups are {', '.join(one.name for one in found)}."
-            raise InputError(f"{asked}: it must begin the name of a knob, but there is none.{hint}")
+            raise InputError(f"{asked}: it must stand in the name of a knob, but stands in none.{hint}")
     return tuple(one for one in found if one.knobs)
 
 

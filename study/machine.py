@@ -18,6 +18,11 @@ WORKING: Final = "working_dir_files"  # where Ray unpacks what `ray job submit -
 ROUNDING: Final = 1e-6  # 1 / 0.1 parts are ten
 
 
+def uv_run() -> str:
+    """What a command begins with that is to be called as this one was: by `uv run`, or in the environment itself."""
+    return "uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else ""
+
+
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -30,7 +30,7 @@ class Setting:
     baseline: bool = False
     regime: str = ""  # of a list of arms
     by: str | None = None  # the knob whose arm it was declared for
-    among: int | None = None  # trials that its arm had had in the search by then
+    among: int | None = None  # the trials of which it was the best
 
     @property
     def leaky(self) -> bool:

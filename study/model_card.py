@@ -115,7 +115,7 @@ def _scores(measured: Measured, drawn: Floats, optimistic: bool) -> Section:
             "Where the search had no lockbox the setting was chosen by scores on these recordings, so they are "
             "optimistic."
         )
-    if (under := floor(listed, said)) is not None:
+    if (under := floor(listed, said, measured.recordings.train["site"].to_numpy(dtype=str))) is not None:
         sentences.append(under.sentence("The set of fold models"))
     rows = tuple((FIGURES[name], number(one.value), one.span) for name, one in found.items())
     return Section("Scores", sentences, [Exhibit("Scores", Table(("figure", "value", "95 %"), rows, 1))])

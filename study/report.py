@@ -61,7 +61,9 @@ def write(study_folder: Path) -> tuple[Path, Path]:
         study_folder, told.study, trials
     )
     best = next((one for one in trials if told.ranked and one.number == told.ranked[0].number), None)
-    shown = sections(told, compared, _species(study_folder, told, trials), confirmed, of_trial(study_folder, best))
+    shown = sections(
+        told, compared, _species(study_folder, told, trials), confirmed, of_trial(study_folder, best, trials)
+    )
     return (
         write_whole(study_folder / "report.html", render(HTML, page(told), shown)),
         write_whole(study_folder / "report.md", render(MARKDOWN, page(told), shown)),

@@ -13,7 +13,7 @@ from study.options import Cache, Data, Json, Settings, space_of
 
 
 def knobs(
-    beginning: Annotated[str | None, typer.Argument(help="Only those whose names begin so, such as stage3.")] = None,
+    part: Annotated[str | None, typer.Argument(help="Only those with this in their names, such as mixup.")] = None,
     as_json: Json = False,
 ) -> None:
     """Every knob that a space file may fix or search: its name, default and limits, and what it does.
@@ -24,7 +24,7 @@ def knobs(
 
     from study.knob_list import as_text, listed
 
-    found = listed(beginning)
+    found = listed(part)
     typer.echo(json.dumps([asdict(one) for one in found], indent=1) if as_json else as_text(found))
 
 
@@ -68,7 +68,7 @@ def run(
     """
     from study import ray_environment
     from study.address import refuse_unreachable
-    from study.machine import cache_folder, refuse_missing_gpu, shared_path
+    from study.machine import cache_folder, refuse_missing_gpu, shared_path, uv_run
 
     out_folder, store_folder = shared_path(out), shared_path(store) if store else None
     refuse_unreachable(address)  # before what takes long to import
@@ -97,7 +97,8 @@ def run(
     told = afterwards(study, folder)
     for warned in told.cautions:
         typer.echo(warned, err=True)
-    typer.echo(f"study   {folder}\nreport  {page}\nlook    uv run tensorboard --logdir {quote(str(folder / 'trials'))}")
+    typer.echo(f"study   {folder}\nreport  {page}")
+    typer.echo(f"look    {uv_run()}tensorboard --logdir {quote(str(folder / 'trials'))}")
     if told.following:
         typer.echo(f"next    {told.following}")
     if study.arms:
@@ -167,7 +168,7 @@ def confirm(
 ) -> None:
     """Run the best settings and the baseline again, on fresh partitions and seeds; resumes.
 
-    Example: rfcx-study confirm studies/mixup-1a2b3c4d --by stage3.mixup_site --replicates 10
+    Example: rfcx-study confirm studies/mixup-1a2b3c4d --by stage3.mixup_site --fill --replicates 10
     """
     from study import ray_environment
     from study.address import refuse_unreachable

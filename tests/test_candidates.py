@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from rfcx_model.errors import InputError
-from study.candidates import Wanted, best, best_of_arms, chances, ranking
+from study.arms_to_confirm import best_of_arms, chances
+from study.candidates import Wanted, best
 from study.declaration import DECLARED, Candidate, declaration, declare, left
+from study.ranked import ranking
 from study.space import Study, load
 from study.trials import EpochRecord, Origin, State, Trial
 
@@ -256,6 +258,37 @@ def test_filling_is_refused_where_something_is_known_of_the_arms(
         wanted.check(tmp_path, study, known)
     even = [*known, trial(study, 9, "none", 0.1), trial(study, 10, "input", 0.1)]
     wanted.check(tmp_path, study, even)  # nothing is left to fill: the same call carries on
+
+
+def test_a_declaration_that_is_gone_once_replicates_have_run_is_not_made_anew(
+    study: Study, trials: list[Trial], tmp_path: Path
+) -> None:
+    wanted = Wanted(2, top=1)
+    told = wanted.declared(tmp_path, study, trials)
+    (tmp_path / DECLARED).unlink()
+    untold = replace(seen(study, told.arms[1]), epochs=())
+    wanted.check(tmp_path, study, [one for one in trials if one.origin != "confirm"] + [untold])
+    with pytest.raises(InputError, match=r"confirm\.json: settings have been confirmed, so it must say which"):
+        wanted.check(tmp_path, study, [*trials, seen(study, told.arms[1])])
+
+
+def test_an_arm_is_the_best_of_those_that_are_alike_in_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "space.toml").write_text(TWO)
+    study = load(tmp_path / "space.toml")
+
+    def one(number: int, site: str, normalise: str, state: State = "COMPLETE") -> Trial:
+        params = {"stage3.mixup_site": site, "windows.normalise": normalise, "stage3.focal_gamma": number / 10}
+        return replace(trial(study, number, site, 0.5), config=study.config(params), state=state)
+
+    trials = [
+        one(0, "input", "recording"),
+        one(1, "input", "recording", "PRUNED"),
+        one(2, "input", "band_median"),
+        one(3, "stage4", "recording"),
+        replace(one(4, "stage4", "recording"), origin="confirm"),
+    ]
+    arms = [arm for arm in best_of_arms(tmp_path, study, trials, "stage3.mixup_site") if arm.by]
+    assert [(arm.arm, arm.among) for arm in arms] == [("input", 2), ("stage4", 1)]
 
 
 def test_a_grid_is_not_filled(study: Study, trials: list[Trial], tmp_path: Path) -> None:

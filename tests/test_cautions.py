@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from study.cautions import cautions
+from study.cautions import cautions, fetched
 from study.space import load
 
 MIXUP = Path(__file__).parent.parent / "search_spaces" / "mixup.toml"
@@ -72,5 +72,13 @@ def test_few_trials_of_which_pruning_leaves_less_than_one_an_arm_are_said(
     given: dict[str, Any], trials: int | None, left: int | None
 ) -> None:
     told = cautions(load(MIXUP, given), trials)
-    expected = f'scheduler = "asha" lets about {left} end, and `stage3.mixup_site` has 4 values'
+    expected = (
+        f'scheduler = "asha" lets about {left} of {trials} trials end, fewer than the 4 values of `stage3.mixup_site`'
+    )
     assert [expected in one for one in told] == [True] * (left is not None)
+
+
+@pytest.mark.parametrize(("given", "said"), [({}, False), ({"network.pretrained": "hub"}, True)])
+def test_weights_that_have_to_be_fetched_are_said(given: dict[str, Any], said: bool) -> None:
+    told = fetched(load(MIXUP, given))
+    assert ["from the Hugging Face hub" in one for one in told] == [True] * said

@@ -76,9 +76,9 @@ def test_a_difference_that_cannot_be_told_says_what_would_settle_it(tmp_path: Pa
     assert answer.interval is not None
     assert answer.interval[0] < 0 < answer.interval[1]
     assert re.search(
-        r"not known yet whether stage4 is better than input; .* So many replicates find a "
-        r"difference of 0\.\d{3} or more "
-        r"\(80 % power\)\. (About \d+ replicates in all find one|One of 0\.\d{3} is too small)",
+        r"not known yet whether stage4 is better than input; .* With \d+ replicates a "
+        r"difference of 0\.\d{3} or more can be found \(80 % power\)\. "
+        r"(It takes about \d+ replicates in all to find one of 0|A difference of 0\.\d{3} is too small)",
         verdicts(told)[0],
     )
 
@@ -263,8 +263,7 @@ def test_arms_that_are_the_best_of_unequally_many_trials_are_called_so(
         arm |= {"by": SITE, "among": count}
     path.write_text(json.dumps(told))
     sentence = (
-        "Each arm is the best of its trials in the search, input of 6, stage4 of 2: the best of fewer is worse by "
-        "chance alone."
+        "Each arm was the best of its trials, input of 6, stage4 of 2: the best of fewer is worse by chance alone."
     )
     assert (sentence in all_of(compared(tmp_path, BY))) == said
     assert sentence not in all_of(compared(tmp_path, Question()))
@@ -365,7 +364,22 @@ def test_replicates_that_could_have_seen_nothing_are_said_to(tmp_path: Path) -> 
     for replicate, gain in enumerate((1.5, 0.5)):  # two of five, judged at less than 0.1 %
         made.trial({SITE: "input"}, replicate, 1.0, origin="search" if replicate else "baseline")
         made.trial({SITE: "stage4"}, replicate, gain)
-    assert "So few replicates find no difference, however large it is." in verdicts(compared(tmp_path, BY))[0]
+    (said,) = verdicts(compared(tmp_path, BY))
+    assert said.endswith(
+        "With 2 replicates no difference can be found, however large (80 % power). The 5 declared replicates may "
+        "settle it."
+    )
+
+
+def test_two_replicates_tell_too_little_to_say_how_many_would_settle_it(tmp_path: Path) -> None:
+    made = Made(tmp_path, {**GRID, "search": {**GRID["search"], "replicates": 2}})
+    for replicate, gain in enumerate((1.6, 1.4)):
+        made.trial({SITE: "input"}, replicate, 1.5, origin="search" if replicate else "baseline")
+        made.trial({SITE: "stage4"}, replicate, gain)
+    told = compared(tmp_path, BY)
+    assert only(told).plan is not None
+    (said,) = verdicts(told)
+    assert said.endswith("can be found (80 % power).") or said.endswith("however large (80 % power).")
 
 
 def test_where_recordings_differ_too_much_more_of_them_are_asked_for(tmp_path: Path) -> None:
@@ -381,8 +395,8 @@ def test_where_recordings_differ_too_much_more_of_them_are_asked_for(tmp_path: P
     )
     (said,) = verdicts(replace(told, answers=(answer,)))
     assert said.endswith(
-        "One of 0.005 is too small for these recordings, however many replicates are run: it takes about 3 times as "
-        "many recordings, and 12 replicates."
+        "A difference of 0.005 is too small for these recordings, however many replicates are run: it takes about 3 "
+        "times as many recordings, and 12 replicates."
     )
 
 

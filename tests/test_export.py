@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rfcx_model.hyperparameters import build, flatten
 from rfcx_model.metrics import OutOfFold, balanced_precision
 from study.bundle import CONFIG, Bundle, load_bundle, to_json
 from study.export import export
+from study.floor import of_trial
 from study.recording_intervals import of_figure, weights
 from study.scored import Ruler, out_of_fold, read_ruler
 from study.trials import read_trials
@@ -114,6 +116,10 @@ def test_the_card_has_intervals_over_recordings_where_the_scores_are_on_file(tmp
     assert told.high is not None
     assert told.low < told.value < told.high
     assert f"| precision | 0.3000 | {told.low:.4f} to {told.high:.4f} | 0.3000 | " in card
+    floor = of_trial(study, trial, read_trials(study / "trials.jsonl"))
+    assert floor is not None
+    assert f"\n{floor.sentence('This trial')}\n" in card
+    assert not re.search(r"^\| (train_loss|seconds) ", card, re.MULTILINE)
 
 
 def balanced_precision_of(ruler: Ruler, said: OutOfFold) -> float:

@@ -40,7 +40,8 @@ def test_notes_are_the_comments_beside_the_knobs() -> None:
     assert every()["stage1.epochs"].note == ""
 
 
-def test_a_beginning_takes_its_own() -> None:
+def test_a_part_of_a_name_takes_its_own() -> None:
+    assert {group.name for group in listed("mixup")} == {"stage1", "stage2", "stage3"}
     (group,) = listed("stage3.mixup")
     assert [one.name for one in group.knobs] == ["stage3.mixup_site", "stage3.mixup_alpha"]
     text = as_text((group,))
@@ -48,7 +49,7 @@ def test_a_beginning_takes_its_own() -> None:
     assert [line.split()[0] for line in text.splitlines()[1:]] == ["stage3.mixup_site", "stage3.mixup_alpha"]
 
 
-@pytest.mark.parametrize(("asked", "said"), [("stage3.mixup_sites", "mean `stage3.mixup_site`"), ("x", "Groups")])
-def test_a_beginning_of_no_knob_is_refused(asked: str, said: str) -> None:
+@pytest.mark.parametrize(("asked", "said"), [("stage3.mixup_sites", "mean `stage3.mixup_site`"), ("xx", "Groups")])
+def test_a_part_of_no_knobs_name_is_refused(asked: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         listed(asked)

@@ -32,6 +32,7 @@ def test_the_same_replicates_again_spend_nothing(tmp_path: Path) -> None:
     assert look(tmp_path, range(10), 5) == first
     assert (tmp_path / LOOKS).read_text() == written
     assert json.loads(written)["seen"] == 5
+    assert len(written) < 120, "no digits of how the spending is searched for"
 
 
 def test_more_replicates_declared_after_the_last_look_spend_more_than_five_per_cent(tmp_path: Path) -> None:

@@ -82,6 +82,17 @@ def test_where_nothing_is_measured_or_one_kind_of_box_is_missing_it_says_so(meas
     assert told["Calibration"].exhibits == ()
 
 
+def test_models_that_have_not_learnt_and_scores_that_are_flat_are_called_so(measured: Measured) -> None:
+    told = {one.title: one for one in sections(measured, optimistic=False)}
+    assert any(line.startswith("The set of fold models tells recordings apart") for line in told["Scores"].sentences)
+    assert "the models are neither over- nor underconfident" in told["Calibration"].sentences[0]
+    said = measured.said
+    flat = OutOfFold(np.full_like(said.recording_scores, 0.5), np.full_like(said.box_scores, 0.55), said.folds)
+    told = {one.title: one for one in sections(replace(measured, said=flat), optimistic=False)}
+    assert any("has not been shown to tell recordings apart" in line for line in told["Scores"].sentences)
+    assert "scores this flat say nothing of calibration" in told["Calibration"].sentences[0]
+
+
 def test_the_card_of_the_same_scores_is_the_same(measured: Measured) -> None:
     first, second = (sections(measured, optimistic=True) for _ in range(2))
     assert first == second

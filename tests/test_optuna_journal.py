@@ -7,7 +7,6 @@ import math
 import os
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import optuna
 import pytest
@@ -133,7 +132,11 @@ def test_a_journal_whose_folder_goes_while_it_holds_the_lock_ends_alone(
 def test_an_error_of_optunas_own_is_not_taken_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = space(tmp_path, "random")
     journal = OptunaJournal(tmp_path, study, [], print)
-    monkeypatch.setattr(journal, "_add", Mock(side_effect=RuntimeError("no such study")))
+
+    def refuses(*args: Any) -> None:
+        raise RuntimeError("no such study")
+
+    monkeypatch.setattr(JournalStorage, "create_new_trial", refuses)
     with pytest.raises(RuntimeError, match="no such study"):
         journal.started(trial_of(study))
 

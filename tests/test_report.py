@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_replicates import Made
 from made_scores import leave_scores
 from made_study import SITES, STUDY, ended, epoch, make_study, started, write
 from matplotlib.cbook import STEP_LOOKUP_MAP
@@ -183,6 +184,16 @@ def test_precision_by_species_is_in_the_report_where_the_scores_are(tmp_path: Pa
     leave_scores(tmp_path, {0: 0.5, 1: 1.0, 2: 1.0, 3: 1.0}, species=5)
     _html, markdown = report.write(tmp_path)
     assert "| species | TP boxes | FP boxes | trial 2 | baseline | difference |" in markdown.read_text()
+
+
+def test_a_best_trial_that_tells_no_recordings_apart_comes_before_any_answer(tmp_path: Path) -> None:
+    for gain, place in ((2.0, -1), (0.0, 0)):
+        made = Made(tmp_path / str(gain))
+        made.trial({SITE: "input"}, 0, gain, origin="baseline")
+        markdown = report.write(made.folder)[1].read_text()
+        answer = markdown.split("## Answer\n\n")[1].split("\n\n## ")[0].split("\n\n")
+        assert answer[place].startswith("Trial 0, the best, " + ("tells recordings" if gain else "has not been shown"))
+        assert sum(line.startswith("Trial 0, the best, ") for line in answer) == 1
 
 
 def test_a_knob_that_never_varied_is_named(tmp_path: Path) -> None:

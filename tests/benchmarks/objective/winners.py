@@ -35,9 +35,9 @@ from rows import Job, open_bench, test_lwlrap
 from rfcx_model import recordings
 from rfcx_model.hyperparameters import build
 from study.arms import Estimate, estimate
-from study.candidates import ranking
 from study.confirmed import confirmation
 from study.machine import parse_settings
+from study.ranked import ranking
 from study.recipe import trial_request
 from study.setting import trial_seed
 from study.space import load
