@@ -51,17 +51,19 @@ def verdict(answer: Answer, told: Compared) -> str:
 def beside(told: Compared) -> list[str]:
     """What is said of these recordings alone, and of single species."""
     lines = [line for answer in told.answers if (line := _these(answer))]
+    level = told.look.level if told.look is not None else ALPHA
+    alike: dict[int, list[str]] = {}  # pairs by how many species were tested
     for answer in told.answers:
         if not answer.species or answer.figure != told.answers[0].figure:
             continue
-        level = told.look.level if told.look is not None else ALPHA
         stand = [one for one in answer.species if one.holm is not None and one.holm < level]
         named = "; ".join(f"{one.species} by {signed(one.new.mean)} (p = {one.holm:.2g})" for one in stand)
-        said = f"differ in species {named}" if stand else "can be told apart in no single species"
-        lines.append(
-            f"{_pair(answer)} {said}: average precision of recordings, {len(answer.species)} species, "
-            "after Holm's correction over them."
-        )
+        if stand:
+            lines.append(f"{_pair(answer)} differ in species {named}: {_tested(len(answer.species))}.")
+        else:
+            alike.setdefault(len(answer.species), []).append(_pair(answer))
+    for count, pairs in alike.items():
+        lines.append(f"{', '.join(pairs)} can be told apart in no single species: {_tested(count)}.")
     return lines
 
 
@@ -179,6 +181,10 @@ def _these(answer: Answer) -> str:
         f"On these recordings alone, {_pair(answer)}, {named}: {signed(told.mean)} "
         f"({_interval((told.low, told.high))}, {p})."
     )
+
+
+def _tested(species: int) -> str:
+    return f"average precision of recordings, {species} species, after Holm's correction over them"
 
 
 def _left_out(answer: Answer, why: str) -> str:
