@@ -445,3 +445,18 @@ def test_confirmations_that_failed_leave_the_look_open_since_they_are_run_again(
     told = compared(tmp_path, Question())
     assert told.look is not None
     assert (told.look.seen, told.look.final) == (3, False)
+
+
+def test_pairs_that_differ_in_species_are_named_each_and_the_others_together(tmp_path: Path) -> None:
+    grid(tmp_path, {"input": 1.0, "stage3": 1.0, "none": 1.0, "stage4": 6.0})
+    told = all_of(compared(tmp_path, BY))
+    (apart,) = [line for line in told if "differ in species" in line]
+    assert re.fullmatch(
+        r"stage4 and input differ in species (\d by \+0\.\d{3} \(p = \S+\)(; )?)+: average precision of recordings, "
+        r"3 species, after Holm's correction over them\.",
+        apart,
+    )
+    assert (
+        "stage3 and input, none and input can be told apart in no single species: average precision of recordings, "
+        "3 species, after Holm's correction over them."
+    ) in told
