@@ -10,7 +10,8 @@ the start of Ray are counted.
     rfcx-study   `run`, with all that it always does: ledger, TensorBoard, stage results on disk, progress, report
 
 Of the last, the ledger also tells how long its trials trained and measured: a share of slots × wall seconds. With
-`--epochs 140` a trial takes about a minute.
+`--epochs 140` a trial takes about a minute, and is told of every half of a second; with `--epochs 10 --recordings 320`
+as long, in ten epochs.
 
 Example: python tests/benchmarks/orchestration.py --trials 16 64
 """
@@ -166,12 +167,14 @@ def _verb(*words: object) -> None:
 RUN: Final = {"loop": loop, "pool": pool, "Ray Tune": ray_tune, "rfcx-study": rfcx_study}
 
 
-def prepared(folder: Path, epochs: int) -> None:
+def prepared(folder: Path, epochs: int, recordings: int = 16) -> None:
     """A forest, its spectrograms, a space, and a store that holds the shared stages alone."""
     from rfcx_model.forest import Forest
     from rfcx_model.synthetic import write
 
-    options = Forest(train_recordings=16, test_recordings=1, duration_s=16.0, sample_rate_hz=24_000, species=6, seed=1)
+    options = Forest(
+        train_recordings=recordings, test_recordings=1, duration_s=16.0, sample_rate_hz=24_000, species=6, seed=1
+    )
     write(options, folder / "forest", workers=2)
     (folder / "space.toml").write_text(SPACE.format(epochs=epochs, folds=FOLDS), encoding="utf-8")
     trained(folder, folder / "shared", 1.0)
@@ -232,6 +235,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[16])
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=6, help="of a trial")
+    parser.add_argument("--recordings", type=int, default=16, help="of an epoch")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--way", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -242,7 +246,7 @@ def main() -> None:
         return
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        prepared(folder, asked.epochs)
+        prepared(folder, asked.epochs, asked.recordings)
         taken: dict[int, dict[str, list[Taken]]] = {n: {way: [] for way in asked.ways} for n in asked.trials}
         for turn in range(asked.repeats):
             for trials, ways in taken.items():
