@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
@@ -19,10 +19,11 @@ from study.space import Params, Study
 from study.space_arms import arms_of
 from study.space_checks import check_constants, check_points, check_recipes, check_search
 from study.space_settings import Budget, Objective, Resources, Search
-from study.space_tables import check_tables, set_settings
+from study.space_tables import check_tables, refuse_all, set_settings
 from study.space_when import conditions
 
-_ROLES: Final[tuple[Role, ...]] = ("scientific", "nuisance")
+Table = Literal["fixed"] | Role
+_TABLES: Final[tuple[Table, ...]] = ("fixed", "scientific", "nuisance")
 
 
 def read(path: Path, overrides: Mapping[str, Any]) -> Study:
@@ -98,27 +99,21 @@ def _settings(where: str, kind: type[Any], tables: Mapping[str, Any]) -> Any:
 
 
 def _knobs(where: str, tables: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[list[Knob], dict[str, Any]]:
-    """The searched knobs in the order of the file, and the fixed ones. A bare value among the searched is fixed."""
+    """The searched knobs in the order of the file, and the fixed ones. A bare value among the searched is fixed.
+
+    Raises:
+        InputError: with a line for each entry that is wrong.
+    """
     found: dict[str, Knob] = {}
     fixed: dict[str, Any] = {}
-    for name, value in tables.get("fixed", {}).items():
-        if isinstance(value, dict):
-            raise InputError(
-                f"{where}: `{name}` in [fixed] must be one value, but got the table {value!r}. "
-                "Move it to [scientific] or [nuisance] to search it."
-            )
-        fixed[name] = check_value(where, name, value)
-    for role in _ROLES:
-        for name, spec in tables.get(role, {}).items():
-            if name in found or name in fixed:
-                raise InputError(
-                    f"{where}: `{name}` stands in [{role}] and in "
-                    f"[{found[name].role if name in found else 'fixed'}]. Keep one."
-                )
-            if isinstance(spec, dict):
-                found[name] = read_knob(where, name, role, spec)
-            else:
-                fixed[name] = check_value(where, name, spec)
+    wrong: list[str] = []
+    for table in _TABLES:
+        for name, spec in tables.get(table, {}).items():
+            try:
+                _enter(where, table, name, spec, found, fixed)
+            except InputError as error:
+                wrong.append(str(error))
+    refuse_all(wrong)
     for name, value in overrides.items():
         if name in found:
             raise InputError(f"--set {name}: {where} {_searched_by(found[name], tables)}")
@@ -129,6 +124,22 @@ def _knobs(where: str, tables: Mapping[str, Any], overrides: Mapping[str, Any]) 
             '"stage3.mixup_site" = { choices = ["none", "input"] }.'
         )
     return list(found.values()), fixed
+
+
+def _enter(where: str, table: Table, name: str, spec: Any, found: dict[str, Knob], fixed: dict[str, Any]) -> None:
+    """An entry of [fixed], [scientific] or [nuisance], put where it belongs."""
+    if name in found or name in fixed:
+        other = found[name].role if name in found else "fixed"
+        raise InputError(f"{where}: `{name}` stands in [{table}] and in [{other}]. Keep one.")
+    if not isinstance(spec, dict):
+        fixed[name] = check_value(where, name, spec)
+    elif table == "fixed":
+        raise InputError(
+            f"{where}: `{name}` in [fixed] must be one value, but got the table {spec!r}. "
+            "Move it to [scientific] or [nuisance] to search it."
+        )
+    else:
+        found[name] = read_knob(where, name, table, spec)
 
 
 def _searched_by(knob: Knob, tables: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rfcx_model.errors import InputError
@@ -27,8 +27,10 @@ def check_tables(where: str, tables: dict[str, Any]) -> None:
     """Refuse what is no table of a space file; make those of knobs flat, in place.
 
     Raises:
-        InputError: an unknown table or knob, a value where a table belongs, a knob that stands twice.
+        InputError: an unknown table, a value where a table belongs; or, a line each, unknown knobs and those that stand
+            twice.
     """
+    wrong: list[str] = []
     for name, table in tables.items():
         if name not in _TABLES:
             hint = suggestion(name, _TABLES) or f" Known are {', '.join(_TABLES)}."
@@ -38,20 +40,44 @@ def check_tables(where: str, tables: dict[str, Any]) -> None:
                 raise InputError(f"{where}: `{name}` must be written as [[{name}]], once for each.")
             own = _OF_ARMS if name == "arm" else ()
             numbered = enumerate(table, start=1)
-            tables[name] = [flat(f"{where}: [[{name}]] {number}", "it", point, own) for number, point in numbered]
+            tables[name] = [
+                _flat(f"{where}: [[{name}]] {number}", "it", point, wrong, own) for number, point in numbered
+            ]
         elif not isinstance(table, dict):
             raise InputError(f"{where}: `{name}` must be a table, [{name}], but got {table!r}.")
         elif name not in SETTINGS:
-            tables[name] = flat(where, f"[{name}]", table)
+            tables[name] = _flat(where, f"[{name}]", table, wrong)
+    refuse_all(wrong)
 
 
-def flat(where: str, table: str, values: Mapping[str, Any], own: tuple[str, ...] = ()) -> dict[str, Any]:
-    """`stage3.epochs = 1` without quotes is a table in a table to TOML; both ways of writing it mean the knob.
-
-    Keys in `own` are the table's own and no knobs.
+def flat(where: str, table: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A table of knobs with each name in full.
 
     Raises:
-        InputError: a name is no knob, or stands twice.
+        InputError: with a line for each name that is no knob, or stands twice.
+    """
+    wrong: list[str] = []
+    told = _flat(where, table, values, wrong)
+    refuse_all(wrong)
+    return told
+
+
+def refuse_all(wrong: Sequence[str]) -> None:
+    """Refuse, with a line each, what was found wrong.
+
+    Raises:
+        InputError: anything was.
+    """
+    if wrong:
+        raise InputError("\n".join(wrong))
+
+
+def _flat(
+    where: str, table: str, values: Mapping[str, Any], wrong: list[str], own: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """`stage3.epochs = 1` without quotes is a table in a table to TOML; both ways of writing it mean the knob.
+
+    Keys in `own` are the table's own and no knobs. What is `wrong` with a name is told there.
     """
     told: dict[str, Any] = {}
     for key, value in values.items():
@@ -62,9 +88,12 @@ def flat(where: str, table: str, values: Mapping[str, Any], own: tuple[str, ...]
         )
         for name, member in inner.items():
             if name in told:
-                raise InputError(f"{where}: `{name}` stands twice in {table}. Keep one.")
-            if name not in own:
-                _check_key(where, name, own)
+                wrong.append(f"{where}: `{name}` stands twice in {table}. Keep one.")
+            try:
+                if name not in own:
+                    _check_key(where, name, own)
+            except InputError as error:
+                wrong.append(str(error))
             told[name] = member
     return told
 

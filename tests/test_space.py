@@ -552,3 +552,33 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
     with pytest.raises(InputError, match="must be UTF-8"):
         load(tmp_path / "latin.toml")
+
+
+def test_all_names_that_are_wrong_are_told_at_once_and_then_all_values(tmp_path: Path) -> None:
+    text = """
+[scientific]
+"stage3.mixup_sit" = { choices = ["none", "input"] }
+[nuisance]
+"stage3.focal_gamma" = { low = 4.0, high = 1.0 }
+[fixed]
+"stage3.epochs" = "ten"
+"stage3.epoch" = 2
+[[try]]
+"stage3.vote" = 1
+"""
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as told:
+        load(path)
+    assert str(told.value).splitlines() == [
+        f"{path}: `mixup_sit` is not a knob of stage 3. Did you mean `mixup_site`?",
+        f"{path}: `epoch` is not a knob of stage 3. Did you mean `epochs`?",
+        f"{path}: [[try]] 1: `vote` is not a knob of stage 3. Did you mean `votes`?",
+    ]
+    path.write_text(text.replace("mixup_sit", "mixup_site").replace('"stage3.epoch" = 2', "").replace("vote", "votes"))
+    with pytest.raises(InputError) as told:
+        load(path)
+    assert str(told.value).splitlines() == [
+        f"{path}: `stage3.epochs` must be a whole number, but got epochs='ten'.",
+        f"{path}: `stage3.focal_gamma`: low < high must hold, but got low=4.0, high=1.0.",
+    ]
