@@ -34,6 +34,7 @@ from study.trials import Trial
 DRAWS: Final = 199
 LEVEL: Final = 0.05
 ORDERS: Final = 10_000  # with fewer there is nothing to be told
+LEAST: Final = 0.001  # what lies below is no better known
 SEED: Final = 0
 
 
@@ -56,9 +57,10 @@ class Floor:
     def sentence(self, who: str) -> str:
         """What `who` is worth, beside what knows nothing."""
         best = f" for the best of {self.trials}" if self.trials > 1 else ""
+        p = f"p = {self.p_value:.2g}" if self.p_value >= LEAST else f"p < {LEAST:g}"
         beside = (
             f"LWLRAP is {number(self.lwlrap)}; the same scores handed to other recordings of their {self.by} have "
-            f"{number(self.handed)} (p = {self.p_value:.2g}{best}), random ones {number(self.chance)}"
+            f"{number(self.handed)} ({p}{best}), random ones {number(self.chance)}"
         )
         if self.left:
             return f"{who} tells recordings apart: {beside}."

@@ -51,6 +51,8 @@ def test_scores_that_know_the_recording_leave_the_floor(generator: np.random.Gen
     assert told.p_value < 1 / (1 + DRAWS), "as far as the spread of the draws tells"
     assert told.lwlrap == lwlrap(boxes.truth(N), scores.astype(np.float32))
     assert told.sentence("Trial 3").startswith("Trial 3 tells recordings apart: LWLRAP is 0.")
+    assert "(p < 0.001)" in told.sentence("Trial 3")
+    assert "(p = 0.012 for the best of 7)" in replace(told, p_value=0.0123, trials=7).sentence("Trial 3")
 
 
 def test_scores_that_know_how_common_species_are_lie_above_chance_and_on_the_floor(
