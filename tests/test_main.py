@@ -483,9 +483,13 @@ def test_a_verb_that_resumes_ends_with_the_call_that_goes_on(
     little.command(verb)(stopped)
     little.command("other")(stopped)
     monkeypatch.setattr(main_module, "app", little)
-    answer = call(verb, "my data")
-    assert answer.code == 130
-    assert answer.err == f"interrupted; the same call goes on where it was: rfcx-study {verb} 'my data'\n"
+    for by_uv, how in ((False, ""), (True, "uv run ")):
+        monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+        if by_uv:
+            monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+        answer = call(verb, "my data")
+        assert answer.code == 130
+        assert answer.err == f"interrupted; the same call goes on where it was: {how}rfcx-study {verb} 'my data'\n"
 
 
 def test_knobs_are_listed(call: Call) -> None:

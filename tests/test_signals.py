@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ def told_to_end(place: Place, signals: list[signal.Signals], *, hangs: bool = Fa
         sweep(process)
         mark.unlink(missing_ok=True)
     assert process.returncode == 130, err
-    assert "interrupted; the same call goes on where it was: rfcx-study run " in err
+    assert re.search(r"interrupted; the same call goes on where it was: (uv run )?rfcx-study run ", err), err
     for unwanted in ("Traceback", "SIGTERM", "Error"):
         assert unwanted not in err
     assert took_s < 30.0
