@@ -114,7 +114,7 @@ class Stage1:
     jitter_frames: tuple[Natural, ...] = (0, 32, 64, 128, 256)  # event crops move by one of these, either way
     fp_recordings: Natural = 30  # drawn anew each epoch, all-zero targets
     pseudo_threshold: Fraction = 1.0  # framewise labels of the model itself from this on (diary: 0.7); 1: off
-    mixup_site: MixupSite = "none"
+    mixup_site: MixupSite = "none"  # what is mixed: the input, or the output of the backbone's stage 3 or 4
     mixup_alpha: Positive = 0.1
     label_rule: LabelRule = "convex"  # stage 1 mixes soft targets; diary
     weight_decay: NonNegative = 0.0
@@ -129,9 +129,9 @@ class Stage2:
     cosine_epochs: Count = 5
     batch_recordings: Count = 32
     accumulate: Count = 1  # optimiser steps once in this many batches
-    mixup_site: MixupSite = "none"
+    mixup_site: MixupSite = "none"  # what is mixed: the input, or the output of the backbone's stage 3 or 4
     mixup_alpha: Positive = 0.1
-    label_rule: LabelRule = "convex"
+    label_rule: LabelRule = "convex"  # as in stage 3
     focal_gamma: NonNegative = 0.0
     positive_weight_decay: bool = False
     weight_decay: NonNegative = 0.0
@@ -146,9 +146,9 @@ class Stage3:
     cosine_epochs: Count = 5
     batch_recordings: Count = 32
     accumulate: Count = 1  # the diary's later runs: 8 recordings, 4 accumulated
-    mixup_site: MixupSite = "input"
+    mixup_site: MixupSite = "input"  # what is mixed: the input, or the output of the backbone's stage 3 or 4
     mixup_alpha: Positive = 0.1  # of Beta(alpha, alpha); diary
-    label_rule: LabelRule = "diary"
+    label_rule: LabelRule = "diary"  # of a mix: shares of all; positive if either is; shares of positives alone
     focal_gamma: NonNegative = 2.0  # diary
     positive_weight_decay: bool = False
     weight_decay: NonNegative = 0.0

@@ -23,7 +23,7 @@ REPLICATES: Final = 5
 
 @dataclass(frozen=True)
 class Afterwards:
-    """Sentences of warning, and the command that follows; empty where there is none."""
+    """Sentences of warning, and the command that follows; empty where there is none, or nothing was learnt."""
 
     cautions: tuple[str, ...]
     following: str
@@ -45,7 +45,7 @@ def afterwards(study: Study, folder: Path) -> Afterwards:
     cautions = [] if told is None or told.left else [told.sentence(f"Trial {best.number}, the best,")]
     if asked is not None and not study.arms:
         cautions += _thin(study, asked, trials)
-    following = _following(study, folder, asked, trials)
+    following = "" if told is not None and not told.left else _following(study, folder, asked, trials)
     return Afterwards(tuple(cautions), f"{uv_run()}rfcx-study {following}" if following else "")
 
 

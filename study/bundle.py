@@ -84,6 +84,8 @@ def load_bundle(folder: Path) -> Bundle:
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{folder}: not a bundle, it has no {CONFIG}. Make one with `rfcx-study export`.") from None
     version = said.get("format")
+    if (folder / "species.csv").exists():
+        raise InputError(f"{folder}: it must be a bundle from `export`, but is a model from `train`. Give its bundle.")
     if version != FORMAT:
         raise InputError(
             f"{path}: this program reads bundles of format {FORMAT}, but got format={version!r}. "

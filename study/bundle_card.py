@@ -13,6 +13,7 @@ from study.bundle import Bundle
 from study.confirmed import Confirmation, Standing
 from study.facts import finite, shown
 from study.floor import Floor
+from study.machine import uv_run
 from study.ranked import finished as finished_of
 from study.recording_intervals import DRAWS, Interval
 from study.tables import number, signed
@@ -80,7 +81,8 @@ class Road:
         bundle = str(self.bundle.absolute())
         data = "DATA" if self.data is None else shlex.quote(str(self.data))
         here, model, to = map(shlex.quote, (bundle, f"{bundle}-model", f"{bundle}-submission.csv"))
-        return f"rfcx-study train {here} --data {data} --to {model}\nrfcx-study predict {model} --data {data} --to {to}"
+        train = f"{uv_run()}rfcx-study train {here} --data {data} --to {model}"
+        return f"{train}\n{uv_run()}rfcx-study predict {model} --data {data} --to {to}"
 
 
 def card(made: Bundle, origin: Origin, road: Road) -> str:
@@ -146,11 +148,13 @@ def _confirmed(standing: Standing | None, told: Confirmation | None) -> str:
     declared = len(told.declared.replicates)
     if standing.score.n < declared or declared == 1:
         return f"no. {standing.score.n} of {declared} declared replicates have run; it takes two or more, and all."
-    fall = f"; {signed(-standing.fall)} against the search" if standing.fall is not None else ""
     lockbox = f", {number(standing.lockbox.mean)} on the lockbox" if standing.lockbox.n else ""
+    first = next((one for one in told.standings if one.candidate.baseline and one != standing), None)
+    beside = f"; the baseline {number(first.score.mean)}" if first is not None else ""
     return (
-        f"yes, on {declared} fresh replicates: score {number(standing.score.mean)} ± {number(standing.score.half)} "
-        f"(95 % t-interval over partitions and seeds){lockbox}{fall}."
+        f"run again on {declared} fresh replicates: score {number(standing.score.mean)} ± "
+        f"{number(standing.score.half)} (95 % t-interval over partitions and seeds){lockbox}{beside}. Whether that is "
+        "better than the baseline `compare` says."
     )
 
 

@@ -56,10 +56,12 @@ def _thin(study: Study, trials: int) -> Iterator[str]:
     asked = next((knob for knob in study.knobs if knob.role == "scientific" and knob.choices), None)
     if search.scheduler != "asha" or asked is None:
         return
-    left = trials / search.factor ** len(search.rungs(planned))
+    left = float(trials)
+    for _ in search.rungs(planned):  # the first at a rung has nobody to be worse than
+        left = 1 + (left - 1) / search.factor
     if left < len(asked.choices):
         yield (
-            f'[search] scheduler = "asha" lets about {max(round(left), 1)} of {trials} trials end, fewer than the '
+            f'[search] scheduler = "asha" may let some {int(left)} of {trials} trials end, fewer than the '
             f"{len(asked.choices)} values of `{asked.name}`, and only those that end are compared: give more trials, "
             'or scheduler = "none".'
         )

@@ -28,7 +28,7 @@ def results(told: Compared) -> Table:
         for answer in told.answers
     )
     headers = ("pair", "figure", "n", f"new {told.groups}", "p", "these recordings", "can be found", "verdict")
-    return Table(headers, rows, 2, "the second of a pair less the first; p after Holm's correction")
+    return Table(headers, rows, 2, "a pair is a difference, as it stands there; p after Holm's correction")
 
 
 def replicates(told: Compared) -> Table:

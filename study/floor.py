@@ -1,6 +1,7 @@
 """What scores are worth that know nothing of the recording before them: the floor that a model must leave.
 
-The scores of a trial are handed to other recordings of the same site, or of the same fold where no sites are named.
+The scores of a trial are given to other recordings of the same site, or of the same fold where no sites are named or
+too few recordings share one.
 What they are still worth comes from what models say of every recording alike, such as how common a species is, or of
 a site. A trial that is worth no more has not been shown to hear anything, and what tells it from another may be noise.
 
@@ -17,9 +18,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,7 @@ class Floor:
     p_value: float
     trials: int = 1
     by: str = "fold"
+    sites: bool = False  # they are named, but too few recordings share one
 
     @property
     def left(self) -> bool:
@@ -57,11 +59,13 @@ class Floor:
     def sentence(self, who: str) -> str:
         """What `who` is worth, beside what knows nothing."""
         best = f" for the best of {self.trials}" if self.trials > 1 else ""
-        p = f"p = {self.p_value:.2g}" if self.p_value >= LEAST else f"p < {LEAST:g}"
+        p = f"p = {self.p_value:.2g}" if self.p_value >= LEAST else f"p below {LEAST:g}"
         beside = (
-            f"LWLRAP is {number(self.lwlrap)}; the same scores handed to other recordings of their {self.by} have "
-            f"{number(self.handed)} ({p}{best}), random ones {number(self.chance)}"
+            f"LWLRAP is {number(self.lwlrap)}; it would be {number(self.handed)} if each recording had the scores of "
+            f"another one of its {self.by} ({p}{best}), and {number(self.chance)} with random scores"
         )
+        if self.left and self.sites:
+            return f"{who} tells recordings apart, or their sites alone, for too few share one: {beside}."
         if self.left:
             return f"{who} tells recordings apart: {beside}."
         return (
@@ -72,7 +76,7 @@ class Floor:
 
 
 def floor(listed: Listed, said: OutOfFold, sites: NDArray[np.str_], trials: int = 1) -> Floor | None:
-    """The floor under out-of-fold scores; None where too few recordings share a site, or fold, or a score is NaN.
+    """The floor under out-of-fold scores; None where too few recordings share a fold, or a score is NaN.
 
     Args:
         listed: TP and FP boxes
@@ -83,9 +87,10 @@ def floor(listed: Listed, said: OutOfFold, sites: NDArray[np.str_], trials: int 
     truth = listed.truth(len(said.folds)) & (said.folds >= 0)[:, None]
     rows = np.flatnonzero(truth.any(axis=1))
     named = not (sites[rows] == "").any()
-    together = np.unique(sites[rows] if named else said.folds[rows], return_inverse=True)[1]
+    by_site = named and _orders(sites[rows]) >= math.log(ORDERS)
+    together = np.unique(sites[rows] if by_site else said.folds[rows], return_inverse=True)[1]
     truth, scores = truth[rows], said.recording_scores[rows]
-    if np.isnan(scores).any() or sum(math.lgamma(n + 1) for n in np.bincount(together)) < math.log(ORDERS):
+    if np.isnan(scores).any() or _orders(together) < math.log(ORDERS):
         return None
     generator = np.random.default_rng(SEED)
     own = lwlrap(truth, scores)
@@ -95,7 +100,8 @@ def floor(listed: Listed, said: OutOfFold, sites: NDArray[np.str_], trials: int 
         chance[draw] = lwlrap(truth, generator.random(truth.shape))
     one = _p_value(own, handed)
     best = -math.expm1(trials * math.log1p(-one)) if one < 1 else 1.0
-    return Floor(own, float(handed.mean()), float(chance.mean()), best, trials, "site" if named else "fold")
+    told = Floor(own, float(handed.mean()), float(chance.mean()), best, trials)
+    return replace(told, by="site") if by_site else replace(told, sites=named)
 
 
 def of_trial(folder: Path, trial: Trial | None, among: Sequence[Trial]) -> Floor | None:
@@ -109,6 +115,11 @@ def of_trial(folder: Path, trial: Trial | None, among: Sequence[Trial]) -> Floor
         return None
     measured = sum(one.origin != "confirm" and bool(one.epochs) for one in among)
     return floor(ruler.listed, said, ruler.sites, max(measured, 1))
+
+
+def _orders(groups: NDArray[Any]) -> float:
+    """Logarithm of the number of orders in which the members of all groups can be put, each group's on its own."""
+    return sum(math.lgamma(n + 1) for n in np.unique(groups, return_counts=True)[1].tolist())
 
 
 def _p_value(own: float, handed: NDArray[np.float64]) -> float:

@@ -33,14 +33,11 @@ def run(study: Study, order: Order, display: Display) -> Path:
     if told := other_questions.difference(study, recordings.fingerprint, folder):
         display.say(told)
     with ready(study, recordings, folder, order, display) as place:
-        from study.cautions import cautions
         from study.place import tell_work, train_early
         from study.study_folder import write_study
         from study.tuning import search
         from study.work import planned_work
 
-        for told in cautions(study, order.trials):
-            display.say(told)
         write_study(study, place.job.setting, folder, order)
         display.say(f"{folder}: {planned_work(study, place.job.setting, order.trials)}")
         limit = order.trials or study.budget.trials

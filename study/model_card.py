@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rfcx_model.calibration import Calibration, calibration
+from rfcx_model.calibration import Bin, Calibration, calibration
 from rfcx_model.corpus import Corpus
 from rfcx_model.hyperparameters import Frontend
 from rfcx_model.listening import Heard
@@ -36,6 +36,7 @@ FIGURES: Final = {
     "tpfp_auc": "TP against FP boxes",
     "recall": "recall of TP boxes at 0.5",
 }
+HALF: Final = 0.5
 FEW_BINS: Final = 3  # of ten; scores that lie in fewer hardly differ
 EVERY: Final = 10  # of 101 thresholds, in the table
 
@@ -160,7 +161,7 @@ def _curves(judged: Judged) -> Section:
     table = Table(("threshold", "precision", "recall", "refused boxes above"), rows, 0)
     words = (
         f"Boxes, priors equalised, mean over the {len(both)} species that have confirmed and refused ones. "
-        "The dot is the threshold 0.5."
+        "The dot is the threshold 0.5. A species of which no box reaches a threshold counts there as precision 0."
     )
     return Section(
         "Precision and recall",
@@ -185,20 +186,31 @@ def _calibrated(judged: Judged) -> Section:
     )
     table = Table(("scores", "boxes", "mean score", "confirmed", "95 %"), rows, 1)
     figure = exhibit("Calibration", table, lambda: model_figures.reliability(told))
-    return Section("Calibration", [_calibration_words(told)], [figure])
+    return Section("Calibration", [calibration_words(told)], [figure])
 
 
-def _calibration_words(told: Calibration) -> str:
-    over = sum(one.said > one.interval[1] for one in told.bins)
-    under = sum(one.said < one.interval[0] for one in told.bins)
-    lean = "overconfident" if over > under else "underconfident"
+def calibration_words(told: Calibration) -> str:
+    """How far scores and shares lie apart, and to which side."""
+    high = sum(one.said > one.interval[1] for one in told.bins)
+    low = sum(one.said < one.interval[0] for one in told.bins)
+    over = sum(_lies_out(one, too_far=True) for one in told.bins)
+    under = sum(_lies_out(one, too_far=False) for one in told.bins)
+    lean = "overconfident, their scores too near 0 and 1" if over > under else "underconfident, too near 0.5"
     lean = "neither over- nor underconfident" if over == under else lean
     said = f"the models are {lean}" if len(told.bins) >= FEW_BINS else "scores this flat say nothing of calibration"
     return (
         f"How often a box is confirmed, by the score it is given: expected calibration error {told.error:.3f}; of "
-        f"{len(told.bins)} bins that hold boxes {over} score higher and {under} lower than their interval: {said}. "
+        f"{len(told.bins)} bins that hold boxes {high} score higher and {low} lower than their interval: {said}. "
         "Confirmed and refused boxes of a species weigh alike, for the priors of what is listed are not the forest's."
     )
+
+
+def _lies_out(one: Bin, too_far: bool) -> bool:
+    """Whether a bin's scores lie outside of its interval on the side away from 0.5, or on the other."""
+    if one.interval[0] <= one.said <= one.interval[1]:
+        return False
+    away = one.said > one.interval[1] if one.said >= HALF else one.said < one.interval[0]
+    return away == too_far
 
 
 def _pictures(measured: Measured) -> Section:

@@ -17,6 +17,11 @@ Settings = Annotated[
     typer.Option("--set", help="KNOB=VALUE for [fixed], or resources.gpus=0.5; repeatable."),
 ]
 
+Resources = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="resources.cpus, resources.gpus or resources.concurrent, with =VALUE; repeatable."),
+]
+
 
 def space_of(path: Path, settings: list[str] | None) -> Any:
     """The Study of a space file, with what `--set` says.

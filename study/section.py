@@ -62,5 +62,5 @@ def _unconfirmed(confirmations: int) -> str:
         )
     return (
         "Nothing is confirmed yet: every score in this report is one that the search itself chose by, "
-        "and a winner falls when it is trained again on fresh partitions and seeds."
+        "and a winner tends to fall when it is trained again on fresh partitions and seeds."
     )

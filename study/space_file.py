@@ -131,6 +131,8 @@ def _enter(where: str, table: Table, name: str, spec: Any, found: dict[str, Knob
     if name in found or name in fixed:
         other = found[name].role if name in found else "fixed"
         raise InputError(f"{where}: `{name}` stands in [{table}] and in [{other}]. Keep one.")
+    if isinstance(spec, list) and table != "fixed" and not isinstance(knobs()[name], list):
+        raise InputError(f"{where}: `{name}` is given a list; to search its values write {{ choices = {spec!r} }}.")
     if not isinstance(spec, dict):
         fixed[name] = check_value(where, name, spec)
     elif table == "fixed":

@@ -55,7 +55,7 @@ def search(place: Place, order: Order, display: Display) -> None:
     with _round(place, display, repeats=False) as begun:
         over = partial(spent, study.budget, study.objective.noise, begun.recorder.trials.values())
         searcher = StudySearcher(study, begun.trials, limit, lambda: bool(over()))
-        with display.phase("trials", limit * begun.planned, "epochs"):
+        with display.phase("trials", max(limit, len(begun.recorder.trials)) * begun.planned, "epochs"):
             begun.recorder.show()
             _fit(place, begun, searcher, order.hours or study.budget.hours, display)
         if why := over():

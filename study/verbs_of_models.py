@@ -35,7 +35,7 @@ def export_(
     """
     from study.export import export
 
-    typer.echo(str(export(study, to, trial)))
+    typer.echo(f"{export(study, to, trial)}\nread    {to / 'card.md'}")
 
 
 def train(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from study.options import Cache, Data, Json, Settings, space_of
+from study.options import Cache, Data, Json, Resources, Settings, space_of
 
 
 def knobs(
@@ -76,6 +76,7 @@ def run(
     if address is None:
         refuse_missing_gpu(space, study.resources)
     ray_environment.settle(address)
+    from study.cautions import cautions
     from study.display import Display
     from study.launch import run as launch
     from study.order import Order
@@ -89,6 +90,8 @@ def run(
         trials=trials,
         hours=hours,
     )
+    for warned in cautions(study, trials):
+        typer.echo(warned, err=True)
     folder = launch(study, order, Display())
     from study.afterwards import afterwards  # imported by then, see `study.meanwhile`
     from study.report import write
@@ -164,7 +167,7 @@ def confirm(
     cache: Cache = None,
     address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
     hours: Annotated[float | None, typer.Option(help="Stop after so many hours.", min=0.001)] = None,
-    settings: Settings = None,
+    settings: Resources = None,
 ) -> None:
     """Run the best settings and the baseline again, on fresh partitions and seeds; resumes.
 
@@ -183,13 +186,16 @@ def confirm(
         refuse_missing_gpu(study / "study.json", asked.resources)
     order = order_of(study, data, cache, address, hours)
     ray_environment.settle(address)
+    from study.afterwards import afterwards
     from study.confirm import confirm as again
     from study.display import Display
     from study.report import write
 
     again(study, asked, order, wanted, Display())
     page, _ = write(study)
-    typer.echo(f"report  {page}")
+    typer.echo(f"report  {page.absolute()}")
+    if following := afterwards(asked, study).following:
+        typer.echo(f"next    {following}")
 
 
 def compare_(

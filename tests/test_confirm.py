@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,8 +86,11 @@ def test_a_search_is_confirmed_on_fresh_replicates_though_the_driver_is_killed(p
     code, _, err = place.run("--trials", str(len(by_site) + 1))
     assert code == 0, err
     assert [one.origin for one in place.trials()].count("confirm") == len(repeats)
+    code, _, err = place.run("--trials", "1")  # fewer than there are
+    assert code == 0, err
+    assert all(int(done) <= int(total) for done, total in re.findall(r"(\d+)/(\d+) epochs", err))
 
     code, _, err = place.end(place.call("export", str(place.study), "--to", "bundle"))
     assert code == 0, err
-    assert "Confirmed: yes, on 2 fresh replicates: score " in (place.folder / "bundle" / "card.md").read_text()
+    assert "Confirmed: run again on 2 fresh replicates: score " in (place.folder / "bundle" / "card.md").read_text()
     assert place.left_behind() == ([], [])

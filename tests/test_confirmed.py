@@ -84,6 +84,7 @@ def test_the_fall_from_search_to_confirmation_is_said(study: Study, tmp_path: Pa
     assert "the chosen settings fall by 0.0700 on average, 0.1000 at most." in sentences(told)[1]
     higher = confirmed(study, tmp_path, {0: [0.48, 0.50], 1: [0.71, 0.69], 2: [0.75, 0.73]})
     assert "the chosen settings rise by 0.1300 on average." in sentences(higher)[1]
+    assert sentences(told)[2].startswith("The baseline, which nobody chose, ")
 
 
 def test_the_table_has_a_row_a_setting_and_the_lockbox_only_where_there_is_one(study: Study, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_scores_that_know_the_recording_leave_the_floor(generator: np.random.Gen
     assert told.p_value < 1 / (1 + DRAWS), "as far as the spread of the draws tells"
     assert told.lwlrap == lwlrap(boxes.truth(N), scores.astype(np.float32))
     assert told.sentence("Trial 3").startswith("Trial 3 tells recordings apart: LWLRAP is 0.")
-    assert "(p < 0.001)" in told.sentence("Trial 3")
+    assert "(p below 0.001)" in told.sentence("Trial 3")
     assert "(p = 0.012 for the best of 7)" in replace(told, p_value=0.0123, trials=7).sentence("Trial 3")
 
 
@@ -107,12 +107,24 @@ def test_what_is_known_of_a_site_is_no_knowledge_of_a_recording() -> None:
         left += of(boxes, told, sites=names).left
         assert of(boxes, told).left, "with sites unnamed it would pass for knowledge"
     assert left <= 11, "5 % of 100"
-    assert "handed to other recordings of their site" in of(boxes, told, sites=names).sentence("Trial 1")
+    assert "if each recording had the scores of another one of its site (p = " in of(boxes, told, sites=names).sentence(
+        "Trial 1"
+    )
+
+
+def test_where_too_few_share_a_site_folds_stand_for_sites_and_that_is_said(generator: np.random.Generator) -> None:
+    boxes = listed(generator)
+    sites = np.array([f"s{one // 2}" for one in range(N // 6)] + [f"t{one}" for one in range(N - N // 6)])
+    scores = generator.normal(size=(N, SPECIES))
+    told = of(boxes, said(scores + 3 * boxes.truth(N)), sites=sites)
+    assert (told.by, told.left, told.sites) == ("fold", True, True)
+    assert told.sentence("It").startswith("It tells recordings apart, or their sites alone, for too few share one: LW")
+    assert of(boxes, said(scores), sites=sites).sentence("It").startswith("It has not been shown to tell recordings")
 
 
 def test_a_site_without_a_name_lets_folds_stand_for_sites(generator: np.random.Generator) -> None:
     sites = np.array(["s", *[""] * (N - 1)])
-    assert of(listed(generator), said(generator.normal(size=(N, SPECIES))), sites=sites).by == "fold"
+    assert of(listed(generator), said(generator.normal(size=(N, SPECIES))), sites=sites).sites is False
 
 
 def test_recordings_that_no_model_scored_or_that_list_nothing_do_not_count(generator: np.random.Generator) -> None:
@@ -157,7 +169,7 @@ def test_of_a_studys_trial_the_trials_it_was_chosen_from_count(tmp_path: Path) -
     assert told is not None
     assert told.lwlrap == pytest.approx(made.metrics[1]["lwlrap"])
     assert told.trials == 2
-    assert " for the best of 2), random ones 0." in told.sentence("Trial 1")
+    assert " for the best of 2), and 0." in told.sentence("Trial 1")
     again = replace(trials[0], origin="confirm")
     alone = of_trial(tmp_path, trials[1], [again, trials[1], replace(trials[0], epochs=())])
     assert alone is not None

@@ -10,12 +10,13 @@ from sklearn.metrics import average_precision_score
 from tiny import KNOBS, write_folder
 
 from rfcx_model import corpus
+from rfcx_model.calibration import calibration
 from rfcx_model.compute import best
 from rfcx_model.hyperparameters import build
 from rfcx_model.metrics import OutOfFold
 from rfcx_model.recordings import load
 from rfcx_model.spectrogram_cache import prepare
-from study.model_card import Measured, drawn_weights, sections, species
+from study.model_card import Measured, calibration_words, drawn_weights, sections, species
 
 TITLES = ["Scores", "By species", "Precision and recall", "Calibration", "What it hears", "Limits"]
 
@@ -91,6 +92,24 @@ def test_models_that_have_not_learnt_and_scores_that_are_flat_are_called_so(meas
     told = {one.title: one for one in sections(replace(measured, said=flat), optimistic=False)}
     assert any("has not been shown to tell recordings apart" in line for line in told["Scores"].sentences)
     assert "scores this flat say nothing of calibration" in told["Calibration"].sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "lean"),
+    [
+        (0.05, 0.95, "overconfident, their scores too near 0 and 1"),  # 2 of 8 and 6 of 8 are confirmed
+        (0.45, 0.55, "underconfident, too near 0.5"),
+        (0.25, 0.75, "neither over- nor underconfident"),
+    ],
+)
+def test_scores_too_near_the_ends_are_overconfident_on_either_side(low: float, high: float, lean: str) -> None:
+    told = calibration(
+        np.tile([1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0], 40).astype(bool),
+        np.tile([low] * 8 + [high] * 8, 40),
+        np.zeros(640, dtype=np.int64),
+    )
+    middle = replace(told.bins[0], boxes=1, said=0.5, interval=(0.4, 0.6))
+    assert f"the models are {lean}. " in calibration_words(replace(told, bins=(*told.bins, middle)))
 
 
 def test_the_card_of_the_same_scores_is_the_same(measured: Measured) -> None:

@@ -34,6 +34,8 @@ CASES = [
     Bad("there is no such file", "plan spaec.toml --data data"),
     Bad("a folder is given for it", "plan folder.toml --data data", folder("folder.toml")),
     Bad("it is empty", PLAN, text("space.toml", "")),
+    Bad("values are listed without saying choices", PLAN, knob('"stage3.focal_gamma" = [0.0, 4.0]')),
+    Bad("three names are wrong", PLAN, text("space.toml", '[fixed]\na = 1\n"stage3.b" = 2\n[nuisance]\nc.d = 3\n')),
     Bad("it is not TOML: a bracket is open", PLAN, text("space.toml", "[scientific\n")),
     Bad("it is not TOML: a value is missing", PLAN, text("space.toml", '[fixed]\n"stage3.epochs" =\n')),
     Bad("it is YAML", PLAN, text("space.toml", "scientific:\n  stage3.mixup_site: [none, input]\n")),
