@@ -145,6 +145,9 @@ def _results(
     names = recipe.names(requests, h, partition)
     found = [store.load(name) for name in names]
     if any(one is None or one.epoch < asked.epochs(h) for one, asked in zip(found, requests, strict=True)):
+        display.say(
+            "what the store lacks is trained; it has nothing of a search with a lockbox, which saw fewer recordings"
+        )
         orders = [StageOrder(h, one, bundle.seed) for one in needed]
         train_stages(setting, orders, display, shown.look)
         found = [store.load(name) for name in names]

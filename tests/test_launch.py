@@ -217,7 +217,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_leaves_nothing_running(place: 
     finally:
         sweep(process)
     assert process.returncode == 130, err
-    assert "`confirm`, `train` and `predict` go on where they were" in err
+    assert "interrupted; the same call goes on where it was: " in err
     assert "Traceback" not in err
     assert place.left_behind() == ([], [])
     assert {trial.state for trial in place.trials()} == {"RUNNING"}
