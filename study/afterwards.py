@@ -71,7 +71,8 @@ def _following(study: Study, folder: Path, asked: Knob | None, trials: Sequence[
         by = f" --by {declared.by}" if declared.by else ""
         if not left(declared, trials):
             return f"compare {here}{by}"
-        return f"confirm {here}{by or f' --top {len(declared.arms) - 1}'} --replicates {len(declared.replicates)}"
+        top = sum(one.by is None and not one.baseline for one in declared.arms)
+        return f"confirm {here}{by or f' --top {top}'} --replicates {len(declared.replicates)}"
     by = f" --by {asked.name}" if asked is not None else ""
     if study.search.sampler == "grid":
         return f"compare {here}{by}" if study.search.replicates > 1 and not study.arms else ""

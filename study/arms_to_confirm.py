@@ -32,8 +32,7 @@ def best_of_arms(
     """
     knob = _knob(study, by)
     first, counts = baseline(folder, study, trials), chances(study, trials, by)
-    stay = {json.dumps(dict(one.config), sort_keys=True): one for one in kept}
-    ranked = sorted(ranking(trials), key=lambda one: json.dumps(dict(one.config), sort_keys=True) not in stay)
+    ranked = sorted(ranking(trials), key=lambda one: _standing(kept, one) is None)
     usual = _others(study, first.config, knob)
     told = [(trial, _others(study, trial.config, knob)) for trial in ranked if _in_an_arm(study, trial, knob)]
     tried = [usual, *(others for _, others in told)]
@@ -43,7 +42,7 @@ def best_of_arms(
     most = max(len(arms) for arms in choices)
     arms = choices[0] if len(choices[0]) == most else max(choices, key=lambda arms: (len(arms), _worth(arms)))
     found = [
-        stay.get(json.dumps(dict(one.config), sort_keys=True))
+        _standing(kept, one)
         or Candidate(label(study, one), value, one.config, one.number, by=by, among=_tries(study, trials, one, knob))
         for value, one in arms.items()
     ]
@@ -58,6 +57,11 @@ def best_of_arms(
     if any(dict(one.config) == dict(first.config) for one in found):
         return tuple(replace(one, baseline=dict(one.config) == dict(first.config)) for one in found)
     return (first, *found)
+
+
+def _standing(kept: Iterable[Candidate], trial: Trial) -> Candidate | None:
+    """What of the kept has the trial's setting."""
+    return next((one for one in kept if dict(one.config) == dict(trial.config)), None)
 
 
 def _others(study: Study, config: Mapping[str, Any], asked: Knob) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from study.sampler import POPULATION, RANDOM_FIRST
 from study.space import Study
+from study.space_settings import POPULATION, RANDOM_FIRST
 
 
 def cautions(study: Study, trials: int | None = None) -> tuple[str, ...]:

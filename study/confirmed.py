@@ -119,8 +119,8 @@ def sentences(told: Confirmation) -> list[str]:
             f"From search to confirmation the chosen settings {down} by {abs(mean):.4f} on average"
             + (f", {max(falls):.4f} at most." if mean >= 0 and len(falls) > 1 else ".")
         )
-        first = next((one.fall for one in told.standings if one.candidate.baseline and one.fall is not None), None)
-        if first is not None:
+        unchosen = (one.fall for one in told.standings if one.candidate.baseline and one.candidate.by is None)
+        if (first := next(unchosen, None)) is not None:
             moved = "falls" if first >= 0 else "rises"
             lines.append(
                 f"The baseline, which nobody chose, {moved} by {abs(first):.4f}: so much is due to other partitions "

@@ -1,9 +1,9 @@
 """What scores are worth that know nothing of the recording before them: the floor that a model must leave.
 
 The scores of a trial are given to other recordings of the same site, or of the same fold where no sites are named or
-too few recordings share one.
-What they are still worth comes from what models say of every recording alike, such as how common a species is, or of
-a site. A trial that is worth no more has not been shown to hear anything, and what tells it from another may be noise.
+too few recordings share one. What they are still worth comes from what models say of every recording alike, such as
+how common a species is, or of a site. A trial that is worth no more has not been shown to hear anything, and what tells
+it from another may be noise.
 
 Notations
     T      LWLRAP of the trial
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from rfcx_model import baseline
 from rfcx_model.errors import InputError
 from rfcx_model.metrics import Listed, OutOfFold, lwlrap
 from study.scored import out_of_fold, read_ruler
@@ -94,13 +95,10 @@ def floor(listed: Listed, said: OutOfFold, sites: NDArray[np.str_], trials: int 
         return None
     generator = np.random.default_rng(SEED)
     own = lwlrap(truth, scores)
-    handed, chance = np.empty(DRAWS), np.empty(DRAWS)
-    for draw in range(DRAWS):
-        handed[draw] = lwlrap(truth, scores[_within(together, generator)])
-        chance[draw] = lwlrap(truth, generator.random(truth.shape))
+    handed = np.array([lwlrap(truth, scores[_within(together, generator)]) for _ in range(DRAWS)])
     one = _p_value(own, handed)
     best = -math.expm1(trials * math.log1p(-one)) if one < 1 else 1.0
-    told = Floor(own, float(handed.mean()), float(chance.mean()), best, trials)
+    told = Floor(own, float(handed.mean()), baseline.chance(truth, generator), best, trials)
     return replace(told, by="site") if by_site else replace(told, sites=named)
 
 

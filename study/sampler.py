@@ -25,9 +25,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from study.space import Params, Study, distribution, suggest
-
-RANDOM_FIRST: Final = 10  # trials before a model is trusted; Optuna's own default
-POPULATION: Final = 20  # of NSGA-II; a study has tens of trials, not the thousands of Optuna's 50. Assumption
+from study.space_settings import POPULATION, RANDOM_FIRST
 
 _TPE_SEES: Final = 1000
 """Finished trials that TPE sees: 57 ms with 1,000 of them, 141 ms with 3,000. It models the best 25 apart from all

@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+RANDOM_FIRST: Final = 10  # trials before a sampler's model is trusted; Optuna's own default
+POPULATION: Final = 20  # of NSGA-II; a study has tens of trials, not the thousands of Optuna's 50. Assumption
 _strict: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 

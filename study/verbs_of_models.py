@@ -35,7 +35,8 @@ def export_(
     """
     from study.export import export
 
-    typer.echo(f"{export(study, to, trial)}\nread    {to / 'card.md'}")
+    typer.echo(str(export(study, to, trial)))
+    typer.echo(f"how it was chosen and what comes next: {to / 'card.md'}", err=True)
 
 
 def train(

@@ -186,12 +186,13 @@ def confirm(
         refuse_missing_gpu(study / "study.json", asked.resources)
     order = order_of(study, data, cache, address, hours)
     ray_environment.settle(address)
-    from study.afterwards import afterwards
     from study.confirm import confirm as again
     from study.display import Display
-    from study.report import write
 
     again(study, asked, order, wanted, Display())
+    from study.afterwards import afterwards  # imported by then, see `study.meanwhile`
+    from study.report import write
+
     page, _ = write(study)
     typer.echo(f"report  {page.absolute()}")
     if following := afterwards(asked, study).following:

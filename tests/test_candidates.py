@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +98,16 @@ TWO = SPACE.replace(
 ).replace('"stage3.focal_gamma" = 2.0', '"stage3.focal_gamma" = 2.0\n"windows.normalise" = "recording"')
 
 
+def of_two(study: Study, number: int, site: str, normalise: str, score: float = 0.5) -> Trial:
+    params = {"stage3.mixup_site": site, "windows.normalise": normalise, "stage3.focal_gamma": number / 10}
+    return replace(trial(study, number, site, score), config=study.config(params))
+
+
 def test_arms_are_alike_in_the_other_scientific_knobs(tmp_path: Path) -> None:
     (tmp_path / "space.toml").write_text(TWO)
     study = load(tmp_path / "space.toml")
 
-    def one(number: int, site: str, normalise: str, score: float) -> Trial:
-        params = {"stage3.mixup_site": site, "windows.normalise": normalise, "stage3.focal_gamma": number / 10}
-        return replace(trial(study, number, site, score), config=study.config(params))
+    one = partial(of_two, study)
 
     def chosen(*trials: Trial) -> list[int]:
         arms = best_of_arms(tmp_path, study, trials, "stage3.mixup_site")
@@ -232,9 +236,7 @@ def test_arms_that_stay_decide_what_those_that_join_must_be_alike_in(tmp_path: P
     (tmp_path / "space.toml").write_text(TWO)
     study = load(tmp_path / "space.toml")
 
-    def one(number: int, site: str, normalise: str, score: float) -> Trial:
-        params = {"stage3.mixup_site": site, "windows.normalise": normalise, "stage3.focal_gamma": number / 10}
-        return replace(trial(study, number, site, score), config=study.config(params))
+    one = partial(of_two, study)
 
     wanted = Wanted(2, by="stage3.mixup_site")
     first = [one(0, "input", "recording", 0.5), one(1, "none", "recording", 0.6)]
@@ -276,13 +278,10 @@ def test_an_arm_is_the_best_of_those_that_are_alike_in_the_rest(tmp_path: Path) 
     (tmp_path / "space.toml").write_text(TWO)
     study = load(tmp_path / "space.toml")
 
-    def one(number: int, site: str, normalise: str, state: State = "COMPLETE") -> Trial:
-        params = {"stage3.mixup_site": site, "windows.normalise": normalise, "stage3.focal_gamma": number / 10}
-        return replace(trial(study, number, site, 0.5), config=study.config(params), state=state)
-
+    one = partial(of_two, study)
     trials = [
         one(0, "input", "recording"),
-        one(1, "input", "recording", "PRUNED"),
+        replace(one(1, "input", "recording"), state="PRUNED"),
         one(2, "input", "band_median"),
         one(3, "stage4", "recording"),
         replace(one(4, "stage4", "recording"), origin="confirm"),
