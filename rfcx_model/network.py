@@ -29,6 +29,7 @@ from rfcx_model.compute import Compute
 from rfcx_model.errors import InputError, first_line
 from rfcx_model.hyperparameters import Network, Windows
 from rfcx_model.mixup import Mix
+from rfcx_model.narrow import turn_narrow
 
 CELL_FRAMES: Final = 32
 """Frames in a time cell: the stride of the last stage."""
@@ -118,6 +119,8 @@ def restored(network: Network, n_species: int, weights: Mapping[str, Tensor], co
 
 def placed(net: RFCXNet, compute: Compute) -> RFCXNet:
     """The network on a device, in its memory format."""
+    if compute.device.type == "cpu" and compute.memory_format == torch.channels_last:
+        turn_narrow(net)
     return net.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload, no-any-return]
 
 

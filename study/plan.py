@@ -148,7 +148,7 @@ def _timed(
     h = hyperparameters
     net = network.build(h.network, n_species, seed=0, load_pretrained=False)
     say(f"training steps of {h.network.backbone} are timed, once for this machine")
-    net = net.to(place.device, memory_format=place.memory_format)  # type: ignore[call-overload]
+    net = network.placed(net, place)
     x = torch.zeros(BATCH_WINDOWS, 1, h.windows.window_frames, h.frontend.n_mels, device=place.device)
     x = x.contiguous(memory_format=place.memory_format)
     labels = Labels(*(torch.ones(BATCH_WINDOWS, n_species, device=place.device) for _ in range(2)))

@@ -45,6 +45,7 @@ CODE = (
     "losses",
     "metrics",
     "mixup",
+    "narrow",
     "network",
     "predict",
     "spectrogram",

@@ -2,8 +2,8 @@
 
 **Steps.** The batch of stage 1 in `search_spaces/mixup.toml` (16 windows of 256 frames × 64 mels): forward, loss,
 backward, Adam. `plain` is the loop of a notebook: float32, tensors as they come. `ours` is what `rfcx_model/compute.py`
-chooses for this machine, with what a step does besides (augmentation, mixup, label mixing). The others are formats that
-could have been chosen. Medians of turns, CPU seconds.
+chooses for this machine, narrow maps turned over (`rfcx_model/narrow.py`), with what a step does besides (augmentation,
+mixup, label mixing). The others are formats that could have been chosen. Medians of turns, CPU seconds.
 
 **Epochs.** Stage 3 of all folds on a made-up forest: `ours` (`rfcx_model/train.py`: windows gathered from the memory
 map, batch by batch), and the same stage fed by a torch DataLoader that normalises window by window, fold after fold; in
@@ -40,6 +40,7 @@ from rfcx_model.forest import Forest
 from rfcx_model.hyperparameters import Hyperparameters
 from rfcx_model.losses import masked_loss
 from rfcx_model.mixup import Labels, draw, mix_labels
+from rfcx_model.network import RFCXNet
 from rfcx_model.recordings import load
 from rfcx_model.spectrogram_cache import prepare
 from rfcx_model.synthetic import write
@@ -69,9 +70,9 @@ def recipe(backbone: str, **changed: object) -> Hyperparameters:
 
 
 def stepper(h: Hyperparameters, compute: Compute, *, whole: bool, fused: bool = False) -> Callable[[], None]:
-    """One training step; `whole` with augmentation and mixup."""
+    """One training step; `whole` with all that ours does: augmentation, mixup, narrow maps turned over."""
     net = network.build(h.network, SPECIES, seed=0, load_pretrained=False).train()
-    net = net.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload]
+    net = network.placed(net, compute) if whole else _as_timm_has_it(net, compute)
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=fused)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(BATCH, generator=generator)
@@ -92,6 +93,11 @@ def stepper(h: Hyperparameters, compute: Compute, *, whole: bool, fused: bool = 
         optimiser.zero_grad(set_to_none=True)
 
     return step
+
+
+def _as_timm_has_it(net: RFCXNet, compute: Compute) -> RFCXNet:
+    """On the device in a format, as `network.placed` puts it, without turned convolutions."""
+    return net.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload, no-any-return]
 
 
 def medians(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
