@@ -16,7 +16,7 @@ better: compare (the maths; with spending, reweighted, redrawn), compared (with 
 compared_tables), arms (with arms_tables, arms_sentences), truth (with truth_table). What comes out: export, bundle and
 its card, final, model_folder, submission (with validate), field, audit and audited, reproduce, judge. All at once:
 demo. The command line: __main__, with verbs_of_data, verbs_of_studies, verbs_of_models, verbs_of_audit, options and
-wrong_call; what is wrong with a file: json_file, npz_file and complaint.
+wrong_call, and leave; what is wrong with a file: json_file, npz_file and complaint.
 
 To extend it
 ------------

@@ -61,6 +61,16 @@ def main() -> None:
     sys.exit(code)
 
 
+def command() -> None:
+    """`main`, and then the end of this process."""
+    try:
+        main()
+    except SystemExit as ended:
+        from study.leave import leave
+
+        leave(ended.code if isinstance(ended.code, int) else 0)
+
+
 def _interrupted(words: list[str]) -> str:
     if words and words[0] in RESUMES:
         from study.machine import uv_run
@@ -106,4 +116,4 @@ def _no_room(error: OSError) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command()

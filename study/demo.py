@@ -10,12 +10,13 @@ from typing import Final
 from rfcx_model.errors import InputError
 from rfcx_model.forest import Forest
 from rfcx_model.synthetic import write as write_forest
-from study import final, judge, launch, report, space
+from study import final, judge, launch, space
 from study.bundle import CARD
 from study.display import Display
 from study.export import export
 from study.machine import cores, uv_run
 from study.order import Order
+from study.report import REPORT
 from study.submission import write_submission
 from study.trials import read_trials
 
@@ -40,13 +41,12 @@ def demo(out: Path) -> None:
     with display.phase("made-up forest", FOREST.train_recordings * 2 + FOREST.test_recordings, "steps"):
         truth = write_forest(FOREST, forest, workers=cores(), progress=display.at)
     study = launch.run(space.load(SPACE), Order(data=forest, out=out / "studies", cache=cache), display)
-    page, _ = report.write(study)
     bundle = export(study, out / "bundle")
     model = final.train(bundle, forest, out / "model", final.Places(store=None, cache=cache), display)
     submission = write_submission(model, forest, out / "submission.csv", display)
     verdict = judge.judge(submission, truth / "test_truth.csv", forest, cache)
     print(_told(study, verdict))
-    print(_Made(study, page, bundle, model, submission, forest, cache))
+    print(_Made(study, study / REPORT, bundle, model, submission, forest, cache))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,12 @@
-"""Run a study or carry it on: Ray comes up while what takes seconds is imported; then shared stages, then a Tuner."""
+"""Run a study or carry it on: Ray comes up while what takes seconds is imported; then shared stages, then a Tuner.
+
+While Ray goes down again, the report is written.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def run(study: Study, order: Order, display: Display) -> Path:
-    """Run the study, or carry it on, and return its folder.
+    """Run the study, or carry it on, and write its report; return its folder.
 
     Raises:
         InputError: something that the user can mend, before any training.
@@ -57,15 +61,20 @@ def is_left(study: Study, limit: int, trials: Sequence[Trial]) -> bool:
 
 @contextmanager
 def ready(study: Study, recordings: Recordings, folder: Path, order: Order, display: Display) -> Iterator[Place]:
-    """Start or join Ray, find out what can be trained there, and take the study's lease.
+    """Start or join Ray, find out what can be trained there, and take the study's lease; at the end, write the report.
 
     Raises:
         InputError: something that the user can mend.
     """
     import_meanwhile(SLOW, "study.report")
     alone = order.address is None and trains_on_all_cores(study.resources)
-    with session(order.address, warm=alone):
-        from study.place import held
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        with session(order.address, warm=alone):
+            from study.place import held
 
-        with held(study, recordings, folder, order, display) as place:
-            yield place
+            with held(study, recordings, folder, order, display) as place:
+                yield place
+            from study.report import write
+
+            written = aside.submit(write, folder)  # Ray takes more than a second to go down
+        written.result()

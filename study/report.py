@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from study import (
     arms_sentences,
@@ -35,6 +36,8 @@ from study.species_precision import SpeciesPrecision
 from study.study_json import read_study, sound
 from study.trials import Trial, read_trials
 from study.whole_file import write_whole
+
+REPORT: Final = "report.html"
 
 
 def facts(study_folder: Path) -> Facts:
@@ -65,7 +68,7 @@ def write(study_folder: Path) -> tuple[Path, Path]:
         told, compared, _species(study_folder, told, trials), confirmed, of_trial(study_folder, best, trials)
     )
     return (
-        write_whole(study_folder / "report.html", render(HTML, page(told), shown)),
+        write_whole(study_folder / REPORT, render(HTML, page(told), shown)),
         write_whole(study_folder / "report.md", render(MARKDOWN, page(told), shown)),
     )
 

@@ -94,13 +94,12 @@ def run(
         typer.echo(warned, err=True)
     folder = launch(study, order, Display())
     from study.afterwards import afterwards  # imported by then, see `study.meanwhile`
-    from study.report import write
+    from study.report import REPORT
 
-    page, _ = write(folder)
     told = afterwards(study, folder)
     for warned in told.cautions:
         typer.echo(warned, err=True)
-    typer.echo(f"study   {folder}\nreport  {page}")
+    typer.echo(f"study   {folder}\nreport  {folder / REPORT}")
     typer.echo(f"look    {uv_run()}tensorboard --logdir {quote(str(folder / 'trials'))}")
     if told.following:
         typer.echo(f"next    {told.following}")
@@ -191,10 +190,9 @@ def confirm(
 
     again(study, asked, order, wanted, Display())
     from study.afterwards import afterwards  # imported by then, see `study.meanwhile`
-    from study.report import write
+    from study.report import REPORT
 
-    page, _ = write(study)
-    typer.echo(f"report  {page.absolute()}")
+    typer.echo(f"report  {(study / REPORT).absolute()}")
     if following := afterwards(asked, study).following:
         typer.echo(f"next    {following}")
 
