@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.numpy import save_file
+from safetensors.torch import load
 
 import rfcx_model
 from rfcx_model.compute import Compute
@@ -162,11 +162,10 @@ class Store:
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         file = f"epoch-{state.facts['epoch']:04d}.safetensors"
-        tensors = dict(state.tensors) | {
-            f"outputs.{key}": torch.from_numpy(np.ascontiguousarray(value)) for key, value in outputs.items()
-        }
+        arrays = {key: value.numpy() for key, value in state.tensors.items()}  # as tensors they take longer to write
+        arrays |= {f"outputs.{key}": value for key, value in outputs.items()}
         partial = folder / f".{file}.{os.getpid()}"
-        _write(tensors, partial)
+        _write(arrays, partial)
         _sync(partial)
         meta = {"maker": dict(self.maker), "file": file, "blake2b": _digest(partial), "facts": _nulled(state.facts)}
         partial.replace(folder / file)
@@ -187,10 +186,10 @@ class Store:
         shutil.rmtree(self.folder / name, ignore_errors=True)
 
 
-def _write(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+def _write(arrays: Mapping[str, np.ndarray], path: Path) -> None:
     """As safetensors, whose own error of a full disk is one of the system's again."""
     try:
-        save_file(dict(tensors), path)
+        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, path)
     except SafetensorError as error:
         told = re.search(r"os error (\d+)", str(error))
         if told is None:
