@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import shlex
 import signal
 import sys
@@ -21,6 +22,9 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
+SELDOM = 10_000
+"""New objects between two looks for garbage, Python's 700 otherwise: importing torch and Ray makes 400,000 that are none."""
+
 RESUMES = ("prepare", "run", "confirm", "train", "predict")
 UNWRITABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTEMPTY)
 NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
@@ -63,6 +67,7 @@ def main() -> None:
 
 def command() -> None:
     """`main`, and then the end of this process."""
+    gc.set_threshold(SELDOM)
     try:
         main()
     except SystemExit as ended:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import gc
 import subprocess
 import sys
 import threading
@@ -46,6 +48,21 @@ def test_an_error_of_an_import_is_left_to_whoever_needs_the_module(
             thread.join()
     with pytest.raises(ImportError, match="a library is missing"):
         __import__("broken_on_import")
+
+
+@pytest.mark.parametrize("source", ["", "raise ImportError('a library is missing')"])
+def test_garbage_is_not_looked_for_until_all_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    (tmp_path / "looks.py").write_text(f"import builtins, gc\nbuiltins.looked = gc.isenabled()\n{source}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "looks", raising=False)
+    meanwhile.import_meanwhile("looks")
+    for thread in threading.enumerate():
+        if thread.name == "import looks":
+            thread.join()
+    assert vars(builtins).pop("looked") is False
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(
