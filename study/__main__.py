@@ -23,7 +23,7 @@ app = typer.Typer(
 
 INTERRUPTED = 130
 SELDOM = 10_000
-"""New objects between two looks for garbage, Python's 700 otherwise: importing torch and Ray makes 400,000 that are none."""
+"""New objects between two looks for garbage, 700 otherwise: to import torch and Ray makes 400,000 that are none."""
 
 RESUMES = ("prepare", "run", "confirm", "train", "predict")
 UNWRITABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTEMPTY)
