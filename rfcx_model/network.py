@@ -119,7 +119,8 @@ def restored(network: Network, n_species: int, weights: Mapping[str, Tensor], co
 
 def placed(net: RFCXNet, compute: Compute) -> RFCXNet:
     """The network on a device, in its memory format."""
-    if compute.device.type == "cpu" and compute.memory_format == torch.channels_last:
+    by_onednn = compute.device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if by_onednn and compute.memory_format == torch.channels_last:
         turn_narrow(net)
     return net.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload, no-any-return]
 

@@ -11,6 +11,7 @@ import sys
 import typer
 
 from study import verbs_of_audit, verbs_of_data, verbs_of_models, verbs_of_studies
+from study.leave import leave
 
 app = typer.Typer(
     name="rfcx-study",
@@ -23,7 +24,7 @@ app = typer.Typer(
 
 INTERRUPTED = 130
 SELDOM = 10_000
-"""New objects between two looks for garbage, 700 otherwise: to import torch and Ray makes 400,000 that are none."""
+"""New objects between two looks for garbage, not hundreds: to import torch and Ray makes 400,000 that are none."""
 
 RESUMES = ("prepare", "run", "confirm", "train", "predict")
 UNWRITABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTEMPTY)
@@ -71,9 +72,9 @@ def command() -> None:
     try:
         main()
     except SystemExit as ended:
-        from study.leave import leave
-
-        leave(ended.code if isinstance(ended.code, int) else 0)
+        if ended.code is not None and not isinstance(ended.code, int):  # words, which Python prints
+            raise
+        leave(ended.code or 0)
 
 
 def _interrupted(words: list[str]) -> str:

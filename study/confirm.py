@@ -35,6 +35,8 @@ SHORTEST_S: Final = 1.0  # where filling the arms took all the time: what is dec
 def confirm(folder: Path, study: Study, order: Order, wanted: Wanted, display: Display) -> None:
     """Declare settings and replicates, and run what of them has not run yet; what was begun is carried on.
 
+    What has run is in the report at the end.
+
     Raises:
         InputError: something that the user can mend, before any training.
         RunError: a shared stage or every trial failed.

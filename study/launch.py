@@ -6,8 +6,8 @@ While Ray goes down again, the report is written.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from rfcx_model.recordings import Recordings, load
 from study import other_questions
 from study.display import Display
 from study.machine import trains_on_all_cores
-from study.meanwhile import SLOW, import_meanwhile
+from study.meanwhile import SLOW, import_meanwhile, meanwhile
 from study.order import Order
 from study.ray_session import session
 from study.space import Study
@@ -68,13 +68,12 @@ def ready(study: Study, recordings: Recordings, folder: Path, order: Order, disp
     """
     import_meanwhile(SLOW, "study.report")
     alone = order.address is None and trains_on_all_cores(study.resources)
-    with ThreadPoolExecutor(max_workers=1) as aside:
-        with session(order.address, warm=alone):
-            from study.place import held
+    with session(order.address, warm=alone):
+        from study.place import held
 
-            with held(study, recordings, folder, order, display) as place:
-                yield place
-            from study.report import write
+        with held(study, recordings, folder, order, display) as place:
+            yield place
+        from study.report import write
 
-            written = aside.submit(write, folder)  # Ray takes more than a second to go down
-        written.result()
+        written = meanwhile(partial(write, folder))  # Ray takes more than a second to go down
+    written.result()

@@ -1,4 +1,4 @@
-"""What takes seconds to import, imported by a thread while the main one waits for Ray, or for a trial."""
+"""What a thread does while the main one waits for Ray, or for a trial: imports that take seconds, the report."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import contextlib
 import gc
 import importlib
 import threading
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Final, TypeVar
+
+Made = TypeVar("Made")
 
 SLOW: Final = "study.setting"  # torch, timm and the model; nothing of Ray's, whose modules import each other in circles
 
@@ -23,11 +26,27 @@ def import_meanwhile(*modules: str) -> None:
     threading.Thread(target=imported, name=f"import {' '.join(modules)}", daemon=True).start()
 
 
+def meanwhile(work: Callable[[], Made]) -> Future[Made]:
+    """Begin a work whose result, or error, is asked for later; it does not keep a process that ends before."""
+    made: Future[Made] = Future()
+
+    def done() -> None:
+        try:
+            made.set_result(work())
+        except BaseException as error:
+            made.set_exception(error)
+
+    threading.Thread(target=done, name="meanwhile", daemon=True).start()
+    return made
+
+
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
     """Nobody looks for garbage: what is imported is none, and to go through it again and again takes a fifth longer."""
+    looked_for = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if looked_for:
+            gc.enable()

@@ -27,6 +27,7 @@ from study.machine import cores
 from study.recipe import Cost
 from study.setting import Lockbox, Setting
 from study.space import Study
+from study.store import code_digest
 from study.whole_file import write_whole
 from study.work import planned_work
 
@@ -121,7 +122,7 @@ def _calibration(
 ) -> tuple[float, float]:
     """Seconds a window, trained on and scored: as timed before on this machine, else timed now and kept."""
     read = [asdict(h.network), h.windows.window_frames, h.frontend.n_mels, n_species, str(place), platform.node()]
-    key = json.dumps([*read, torch.__version__, version("timm")], sort_keys=True)
+    key = json.dumps([*read, code_digest(), torch.__version__, version("timm")], sort_keys=True)
     path = cache / CALIBRATION
     try:
         train_s, score_s = map(float, _calibrations(path)[key])

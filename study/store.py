@@ -215,12 +215,17 @@ def maker_of(folder: Path, name: str) -> dict[str, str]:
 @cache
 def _maker() -> dict[str, str]:
     """What a result depends on beside its name: code, versions, processor."""
+    libraries = {library: version(library) for library in LIBRARIES}
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return {"code": code_digest(), "python": python, "machine": platform.machine(), **libraries}
+
+
+def code_digest() -> str:
+    """Of all modules that what is trained depends on, in hex."""
     code = blake2b(digest_size=16)
     for module in CODE:
         code.update((Path(rfcx_model.__path__[0]) / f"{module}.py").read_bytes())
-    libraries = {library: version(library) for library in LIBRARIES}
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return {"code": code.hexdigest(), "python": python, "machine": platform.machine(), **libraries}
+    return code.hexdigest()
 
 
 def _digest(path: Path) -> str:

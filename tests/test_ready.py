@@ -1,0 +1,72 @@
+"""What `launch.ready` does around a study, without Ray."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rfcx_model.errors import InputError
+from study import launch, place, report
+
+ORDER: Any = type("Order", (), {"address": "nowhere"})()
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What happened, in order; the report waits until Ray has begun to go down."""
+    told: list[str] = []
+    going_down = threading.Event()
+
+    @contextmanager
+    def session(*_: object, **__: object) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            told.append("Ray goes down")
+            going_down.set()
+
+    @contextmanager
+    def held(*_: object) -> Iterator[str]:
+        yield "place"
+        told.append("lease given up")
+
+    def write(folder: Path) -> None:
+        assert going_down.wait(10.0)
+        told.append(f"report of {folder}")
+
+    monkeypatch.setattr(launch, "session", session)
+    monkeypatch.setattr(place, "held", held)
+    monkeypatch.setattr(report, "write", write)
+    return told
+
+
+def ready() -> Any:
+    nothing: Any = None
+    return launch.ready(nothing, nothing, Path("folder"), ORDER, nothing)
+
+
+def test_the_report_is_written_while_ray_goes_down_and_waited_for(said: list[str]) -> None:
+    with ready() as where:
+        said.append(f"trials at {where}")
+    assert said == ["trials at place", "lease given up", "Ray goes down", "report of folder"]
+
+
+def test_what_ends_a_study_leaves_it_without_a_new_report(said: list[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), ready():
+        raise KeyboardInterrupt
+    assert said == ["Ray goes down"]
+
+
+def test_a_report_that_cannot_be_written_is_told(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(folder: Path) -> None:
+        raise InputError(f"{folder}: no ledger")
+
+    monkeypatch.setattr(report, "write", write)
+    with pytest.raises(InputError, match="folder: no ledger"), ready():
+        pass
+    assert said == ["lease given up", "Ray goes down"]
