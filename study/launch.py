@@ -1,13 +1,12 @@
 """Run a study or carry it on: Ray comes up while what takes seconds is imported; then shared stages, then a Tuner.
 
-While Ray goes down again, the report is written.
+When Ray is down again, the report is written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from rfcx_model.recordings import Recordings, load
 from study import other_questions
 from study.display import Display
 from study.machine import trains_on_all_cores
-from study.meanwhile import SLOW, import_meanwhile, meanwhile
+from study.meanwhile import SLOW, import_meanwhile
 from study.order import Order
 from study.ray_session import session
 from study.space import Study
@@ -73,7 +72,6 @@ def ready(study: Study, recordings: Recordings, folder: Path, order: Order, disp
 
         with held(study, recordings, folder, order, display) as place:
             yield place
-        from study.report import write
+    from study.report import write
 
-        written = meanwhile(partial(write, folder))  # Ray takes more than a second to go down
-    written.result()
+    write(folder)  # not beside Ray's end: garbage of Ray's that another thread then collects ends the process

@@ -1,4 +1,4 @@
-"""What a thread does while the main one waits for Ray, or for a trial: imports that take seconds, the report."""
+"""What takes seconds to import, imported by a thread while the main one waits for Ray, or for a trial."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import contextlib
 import gc
 import importlib
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from typing import Final, TypeVar
-
-Made = TypeVar("Made")
+from collections.abc import Iterator
+from typing import Final
 
 SLOW: Final = "study.setting"  # torch, timm and the model; nothing of Ray's, whose modules import each other in circles
 
@@ -24,20 +21,6 @@ def import_meanwhile(*modules: str) -> None:
                 importlib.import_module(module)
 
     threading.Thread(target=imported, name=f"import {' '.join(modules)}", daemon=True).start()
-
-
-def meanwhile(work: Callable[[], Made]) -> Future[Made]:
-    """Begin a work whose result, or error, is asked for later; it does not keep a process that ends before."""
-    made: Future[Made] = Future()
-
-    def done() -> None:
-        try:
-            made.set_result(work())
-        except BaseException as error:
-            made.set_exception(error)
-
-    threading.Thread(target=done, name="meanwhile", daemon=True).start()
-    return made
 
 
 @contextlib.contextmanager
