@@ -50,11 +50,12 @@ def session(address: str | None, *, warm: bool = False) -> Iterator[None]:
             )
         except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             raise refusal(address, error) from error
-        try:
-            with _heard_interrupts(), contextlib.redirect_stdout(sys.stderr):  # Ray tells of lost nodes on stdout
-                yield
-        finally:
-            _shut_down()
+        with contextlib.redirect_stdout(sys.stderr):  # Ray tells of lost nodes on stdout, some while it goes down
+            try:
+                with _heard_interrupts():
+                    yield
+            finally:
+                _shut_down()
         return
     with ray_folder() as folder:
         try:
