@@ -33,7 +33,7 @@ class TurnedConv2d(nn.Conv2d):
         return turned.mT.contiguous(memory_format=channels_last)
 
     def _narrow(self, input: Tensor) -> bool:
-        if input.device.type != "cpu" or input.dim() != 4:
+        if input.dim() != 4:
             return False
         high, wide = (self._cells(input.shape[2 + axis], axis) for axis in (0, 1))
         return wide in _NARROW and high > wide
@@ -47,7 +47,7 @@ class TurnedConv2d(nn.Conv2d):
 
 
 def turn_narrow(net: nn.Module) -> None:
-    """Let a network's plain convolutions be `TurnedConv2d`; parameters, buffers and hooks stay what they are."""
+    """Let a CPU's network have `TurnedConv2d` for plain convolutions; parameters, buffers, hooks stay what they are."""
     for module in net.modules():
         if type(module) is nn.Conv2d and _can_turn(module):
             module.__class__ = TurnedConv2d  # as torch's own lazy modules become what they are

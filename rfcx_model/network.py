@@ -118,7 +118,7 @@ def restored(network: Network, n_species: int, weights: Mapping[str, Tensor], co
 
 
 def placed(net: RFCXNet, compute: Compute) -> RFCXNet:
-    """The network on a device, in its memory format."""
+    """The network on a device, in its memory format; where oneDNN computes it, with narrow maps turned over."""
     by_onednn = compute.device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if by_onednn and compute.memory_format == torch.channels_last:
         turn_narrow(net)

@@ -24,7 +24,7 @@ app = typer.Typer(
 
 INTERRUPTED = 130
 SELDOM = 10_000
-"""New objects between two looks for garbage, not hundreds: to import torch and Ray makes 400,000 that are none."""
+"""New objects between two looks for garbage, not hundreds: to import torch and Ray makes many that are none."""
 
 RESUMES = ("prepare", "run", "confirm", "train", "predict")
 UNWRITABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTEMPTY)

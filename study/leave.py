@@ -1,7 +1,7 @@
 """The end of a process, at once.
 
-Python takes apart all that was imported before it ends; after torch and Ray that takes a second and a half. What
-others count on is done first: threads are waited for, what is registered for the end is called, streams are flushed.
+Python takes apart all that was imported before it ends; after torch and Ray that takes a while. What others count on is
+done first: threads are waited for, what is registered for the end is called, streams are flushed.
 """
 
 from __future__ import annotations

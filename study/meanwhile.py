@@ -25,7 +25,7 @@ def import_meanwhile(*modules: str) -> None:
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Nobody looks for garbage: what is imported is none, and to go through it again and again takes a fifth longer."""
+    """Nobody looks for garbage: what is imported is none, and to go through it again and again takes long."""
     looked_for = gc.isenabled()
     gc.disable()
     try:

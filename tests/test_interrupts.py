@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+import ray
 
 from rfcx_model.errors import RunError
 from study import ray_session
@@ -66,3 +67,13 @@ def test_a_ray_that_does_not_start_is_said_in_a_sentence(monkeypatch: pytest.Mon
     monkeypatch.setattr("ray.init", late)
     with pytest.raises(RunError, match=r"Ray could not start on this machine: The current node timed out"):
         ray_session.session(None).__enter__()
+
+
+def test_what_ray_says_while_it_leaves_a_cluster_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: print("a node was lost"))
+    with ray_session.session("10.0.0.1:6379"):
+        print("a node is being lost")
+    assert capsys.readouterr() == ("", "a node is being lost\na node was lost\n")

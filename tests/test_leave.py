@@ -90,6 +90,16 @@ def test_an_interrupt_at_the_end_keeps_the_status(name: str) -> None:
     assert time.monotonic() - begun < 20
 
 
+def test_a_command_seldom_looks_for_garbage() -> None:
+    code = """
+import gc, sys
+import study.__main__ as command
+command.main = lambda: sys.exit(3 if gc.get_threshold()[0] == command.SELDOM else 4)
+command.command()
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 3
+
+
 def test_words_in_place_of_a_status_are_told() -> None:
     code = """
 import sys

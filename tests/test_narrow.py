@@ -9,7 +9,6 @@ import torch
 from timm.layers.std_conv import ScaledStdConv2d
 from torch import Tensor, nn
 
-from rfcx_model import narrow
 from rfcx_model.compute import Compute
 from rfcx_model.hyperparameters import Network
 from rfcx_model.mixup import Mix
@@ -161,4 +160,4 @@ def test_a_placed_network_learns_what_timms_would(backbone: str, monkeypatch: py
 def test_a_network_in_torchs_own_memory_format_is_as_timm_has_it() -> None:
     net = build(Network(backbone="test_resnet", pretrained="none"), 3, seed=1)
     placed(net, Compute(CPU, torch.float32, torch.contiguous_format))
-    assert not any(isinstance(module, narrow.TurnedConv2d) for module in net.modules())
+    assert not any(isinstance(module, TurnedConv2d) for module in net.modules())
